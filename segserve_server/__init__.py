@@ -1,0 +1,1 @@
+"""The server side of segserve: imaging, model repository, embedded Triton."""
