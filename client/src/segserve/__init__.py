@@ -1,0 +1,1 @@
+"""Client for medical-image segmentation models served by NVIDIA Triton."""
