@@ -1,0 +1,1 @@
+"""The work of each Python-backend step between Triton's tensors and ``imaging``."""
