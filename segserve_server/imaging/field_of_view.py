@@ -45,7 +45,7 @@ def find_field_of_view(pixels: UInt8Array, *, reduction: int, width: int, height
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     region = (labels == largest).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(region, contours, -1, 1, thickness=cv2.FILLED)
+    cv2.drawContours(region, contours, -1, (1,), thickness=cv2.FILLED)
     fraction = float(region.mean())
     if not _MINIMUM_FRACTION <= fraction <= _FULL_FRAME_FRACTION:
         return frame

@@ -78,7 +78,7 @@ def find_lesions(probability: UInt8Array, geometry: Geometry, settings: ClassSet
     keep = stats[:, cv2.CC_STAT_AREA] >= minimum
     keep[0] = False
     points = np.flatnonzero(positive)
-    labels_of_points = labels.ravel()[points]
+    labels_of_points = labels.ravel()[points].astype(np.intp)
     values_of_points = values.ravel()[points]
     sums = np.bincount(labels_of_points, weights=values_of_points, minlength=count)
     peaks = np.zeros(count, np.uint8)
@@ -106,9 +106,7 @@ def find_lesions(probability: UInt8Array, geometry: Geometry, settings: ClassSet
     return ClassFindings(tuple(lesions), mask, x0, y0, geometry.width, geometry.height)
 
 
-def _window_of_positives(
-    probability: UInt8Array, geometry: Geometry, level: int
-) -> tuple[int, int, int, int] | None:
+def _window_of_positives(probability: UInt8Array, geometry: Geometry, level: int) -> tuple[int, int, int, int] | None:
     """A window of the photograph outside which no interpolated value can reach ``level``; None if it is empty."""
     positive = cv2.threshold(probability, level - 1, 1, cv2.THRESH_BINARY)[1]
     left, top, columns, rows = cv2.boundingRect(positive)

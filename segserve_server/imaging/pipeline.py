@@ -44,9 +44,7 @@ def preprocess(encoded: bytes, settings: PreprocessSettings) -> Preprocessed:
         field = find_field_of_view(decoded.pixels, reduction=reduction, width=header.width, height=header.height)
     else:
         field = FieldOfView(0, 0, header.width, header.height, header.width * header.height, found=True)
-    geometry = square_crop(
-        field, width=header.width, height=header.height, grid=settings.grid, reduction=reduction
-    )
+    geometry = square_crop(field, width=header.width, height=header.height, grid=settings.grid, reduction=reduction)
     pixels = equalise_contrast(photo_to_model(decoded.pixels, geometry, reduction=reduction), settings.clahe)
     warnings = []
     if not field.found:

@@ -30,7 +30,7 @@ def encode_mask(window: npt.NDArray[np.bool_], *, x: int, y: int, width: int, he
     data = b"".join(
         (
             _compress_zeros(compressor, y * row_bytes),
-            compressor.compress(lines),
+            compressor.compress(lines.data),
             _compress_zeros(compressor, (height - y - rows) * row_bytes),
             compressor.flush(),
         )

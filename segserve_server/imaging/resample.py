@@ -31,9 +31,7 @@ def photo_to_model(pixels: UInt8Array, geometry: Geometry, *, reduction: int = 1
     x0, x1, y0, y1 = max(0, bx0), min(columns, bx1), max(0, by0), min(rows, by1)
     band = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     if (bx0, bx1, by0, by1) != (x0, x1, y0, y1):
-        band = cv2.copyMakeBorder(  # type: ignore[assignment]
-            band, y0 - by0, by1 - y1, x0 - bx0, bx1 - x1, cv2.BORDER_CONSTANT, value=[0, 0, 0, 0]
-        )
+        band = cv2.copyMakeBorder(band, y0 - by0, by1 - y1, x0 - bx0, bx1 - x1, cv2.BORDER_CONSTANT, value=[0, 0, 0, 0])
     interpolation = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     resized = cv2.resize(band, (gx1 - gx0, gy1 - gy0), interpolation=interpolation)
     model = np.zeros((geometry.grid, geometry.grid, *pixels.shape[2:]), np.uint8)

@@ -30,5 +30,6 @@ def require_matching_weights(repository: Path, model: ModelIdentity) -> None:
     if actual != model.weights_sha256:
         raise RepositoryError(
             f"{where} has sha256 {actual[:12]}..., but the post-processing settings were made for "
-            f"{model.weights_sha256[:12]}...: restore the weights, or choose thresholds for these and update the settings"
+            f"{model.weights_sha256[:12]}...: restore the weights, or choose thresholds for "
+            "these and update the settings"
         )

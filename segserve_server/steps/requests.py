@@ -41,9 +41,7 @@ def _answer_one(
         incident = uuid.uuid4().hex[:12]
         pb_utils.Logger.log_error(f"incident {incident}: {traceback.format_exc()}")
         return _failure(incident_message(incident), pb_utils.TritonError.INTERNAL)
-    return pb_utils.InferenceResponse(
-        output_tensors=[pb_utils.Tensor(name, array) for name, array in outputs.items()]
-    )
+    return pb_utils.InferenceResponse(output_tensors=[pb_utils.Tensor(name, array) for name, array in outputs.items()])
 
 
 def _failure(message: str, code: int) -> pb_utils.InferenceResponse:
