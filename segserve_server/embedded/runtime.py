@@ -1,0 +1,180 @@
+"""Finds what the embedded server is made of: tritonserver in its wheel, the Python stub, the shared libpython.
+
+The wheel `nvidia-pytriton` carries a tritonserver with the Python backend and a stub for each CPython. Only its files
+are used: the package is never imported. tritonserver wants backends laid out as `<directory>/python/` with the stub
+beside the backend's library; the wheel keeps the stubs apart, so such a directory of links is laid in a cache folder.
+"""
+
+import contextlib
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+
+from segserve_server.embedded.errors import RuntimeMissingError
+from segserve_server.embedded.flags import Version
+from segserve_server.embedded.procfs import STUB_NAME
+
+WHEEL = "nvidia-pytriton"
+
+#: tritonserver's version by the wheel's: the binary has no flag that prints its own.
+_TRITON_OF_WHEEL: dict[str, Version] = {"0.7": (2, 51)}
+
+_BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """The installed wheel.
+
+    Attributes:
+        server: the tritonserver program.
+        backend: the Python backend's folder.
+        stub: the model process for this interpreter's version.
+        libraries: the folder of shared libraries that the three link.
+        version: tritonserver's version.
+    """
+
+    server: Path
+    backend: Path
+    stub: Path
+    libraries: Path
+    version: Version
+
+
+@dataclass(frozen=True)
+class TritonRuntime:
+    """Everything that starting a tritonserver takes.
+
+    Attributes:
+        server: the tritonserver program.
+        version: its version.
+        backend_directory: what `--backend-directory` names.
+        environment: the environment to start it with.
+    """
+
+    server: Path
+    version: Version
+    backend_directory: Path
+    environment: dict[str, str]
+
+
+def find_wheel() -> Wheel:
+    """The installed nvidia-pytriton; RuntimeMissingError if it or a part of it is not there."""
+    try:
+        distribution = metadata.distribution(WHEEL)
+    except metadata.PackageNotFoundError:
+        raise RuntimeMissingError(
+            f"the embedded server needs the package {WHEEL}: pip install 'segserve-server[embedded]'"
+        ) from None
+    site = Path(str(distribution.locate_file("")))
+    home = site / "pytriton" / "tritonserver"
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = _TRITON_OF_WHEEL.get(".".join(distribution.version.split(".")[:2]))
+    if version is None:
+        raise RuntimeMissingError(
+            f"{WHEEL} {distribution.version} carries an unknown tritonserver: "
+            "pip install 'segserve-server[embedded]' brings the right one"
+        )
+    wheel = Wheel(
+        server=home / "bin" / "tritonserver",
+        backend=home / "backends" / "python",
+        stub=home / "python_backend_stubs" / python / STUB_NAME,
+        libraries=site / "nvidia_pytriton.libs",
+        version=version,
+    )
+    if not wheel.stub.exists():
+        raise RuntimeMissingError(
+            f"{WHEEL} {distribution.version} has no model process for Python {python}: use Python 3.11 or 3.12"
+        )
+    for part in (wheel.server, wheel.libraries, *(wheel.backend / name for name in _BACKEND_FILES)):
+        if not part.exists():
+            raise RuntimeMissingError(
+                f"{WHEEL} is incomplete, {part.name} is missing: pip install --force-reinstall {WHEEL}"
+            )
+    return wheel
+
+
+def libpython_name() -> str:
+    """The file name of this interpreter's shared library, as the stub links it."""
+    return f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+
+
+def find_libpython() -> Path:
+    """The folder that holds this interpreter's shared library; RuntimeMissingError if there is none."""
+    configured = [sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL")]
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    # The interpreter's own first: a distribution's library of the same minor version is the second choice.
+    candidates = [
+        Path(sys.base_prefix) / "lib",
+        *(Path(folder) for folder in configured if folder),
+        *(Path(root) / multiarch for root in ("/usr/lib", "/lib")),
+        *(Path(folder) for folder in ("/usr/lib64", "/usr/local/lib", "/usr/lib")),
+    ]
+    for folder in candidates:
+        if (folder / libpython_name()).exists():
+            return folder
+    package = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+    raise RuntimeMissingError(
+        f"the shared library {libpython_name()} is missing: apt install {package} (Debian, Ubuntu), "
+        "or use an interpreter built with --enable-shared"
+    )
+
+
+def cache_folder() -> Path:
+    """Where files that can be made again are kept: $XDG_CACHE_HOME/segserve, by default ~/.cache/segserve."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "segserve"
+
+
+def lay_backend_directory(wheel: Wheel, cache: Path) -> Path:
+    """Lay links to the wheel's backend and stub under `cache`; returns what `--backend-directory` names.
+
+    Doing it again, or twice at a time, changes nothing: each link is put in place by a rename.
+    """
+    # One directory per wheel and interpreter, so that two environments never pull links from under each other.
+    key = sha256(str(wheel.stub).encode()).hexdigest()[:12]
+    directory = cache / f"backends-{key}"
+    folder = directory / "python"
+    folder.mkdir(parents=True, exist_ok=True)
+    for target in (*(wheel.backend / name for name in _BACKEND_FILES), wheel.stub):
+        link = folder / target.name
+        if link.is_symlink() and link.readlink() == target:
+            continue
+        fresh = folder / f".{target.name}.{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            fresh.unlink()
+        fresh.symlink_to(target)
+        fresh.replace(link)
+    return directory
+
+
+def server_environment(wheel: Wheel, libpython: Path) -> dict[str, str]:
+    """The environment that tritonserver and its model processes start with.
+
+    The stub takes its packages from the first `python3` on PATH (it ignores PYTHONPATH), so this interpreter's bin
+    folder goes first: a virtual environment's packages, editable ones too, are then those of its models.
+    """
+    environment = dict(os.environ)
+    libraries = [str(wheel.libraries), str(libpython)]
+    environment["LD_LIBRARY_PATH"] = _join(libraries, environment.get("LD_LIBRARY_PATH"))
+    environment["PATH"] = _join([str(Path(sys.executable).parent)], environment.get("PATH", os.defpath))
+    return environment
+
+
+def find_runtime(cache: Path | None = None) -> TritonRuntime:
+    """Everything that starting a tritonserver takes; RuntimeMissingError says what is not there."""
+    wheel = find_wheel()
+    return TritonRuntime(
+        server=wheel.server,
+        version=wheel.version,
+        backend_directory=lay_backend_directory(wheel, cache or cache_folder()),
+        environment=server_environment(wheel, find_libpython()),
+    )
+
+
+def _join(first: list[str], rest: str | None) -> str:
+    return os.pathsep.join([*first, *([rest] if rest else [])])

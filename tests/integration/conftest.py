@@ -1,0 +1,23 @@
+"""A real tritonserver for the integration tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from segserve_server.embedded import EmbeddedServer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The shipped model repository, served on the CPU; shared by all tests, so none may kill it or its models."""
+    with EmbeddedServer(ROOT / "model_repository", variant="cpu", log=print) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def echo_repository() -> Path:
+    """A repository of two tiny Python steps and an ensemble, which starts in a second."""
+    return Path(__file__).parent / "repositories" / "echo"
