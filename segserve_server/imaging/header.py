@@ -96,7 +96,13 @@ def _read_header(image: Image.Image, encoded: bytes) -> ImageHeader:
         bit_depth = encoded[_PNG_BIT_DEPTH_OFFSET]
     elif image.mode == "1":
         bit_depth = 1
-    orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+    if image.format == "PNG":
+        # Pillow would decode the whole PNG to look for EXIF behind its pixels; what stands before them is all we read.
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+    else:
+        exif = image.getexif()
+    orientation = int(exif.get(_ORIENTATION_TAG, 1))
     return ImageHeader(
         format="JPEG" if image.format == "MPO" else str(image.format),
         stored_width=width,

@@ -75,7 +75,7 @@ def _check_warmup(model: Model) -> Iterator[Problem]:
                 yield Problem(where, f"the warm-up file of {name} is missing")
             elif given.data_type == TYPE_STRING:
                 content = path.read_bytes()
-                length = _LENGTH.unpack(content[: _LENGTH.size])[0] if len(content) >= _LENGTH.size else -1
+                length = _LENGTH.unpack(content[: _LENGTH.size])[0] if len(content) >= _LENGTH.size else None
                 if length != len(content) - _LENGTH.size:
                     yield Problem(
                         where,

@@ -1,7 +1,7 @@
 """A typed stand-in for the module that Triton's Python stub injects, for tests and the type checker.
 
-It has what segserve uses and nothing else, so a call that the real module would refuse fails here too: an InferenceResponse
-takes keywords only, a Tensor a numpy array, an error one of the codes.
+It has what segserve uses and nothing else, so a call that the real module would refuse fails here too: an
+InferenceResponse takes keywords only, a Tensor a numpy array, an error one of the codes.
 """
 
 from collections.abc import Sequence
