@@ -9,7 +9,7 @@ from segserve_server.embedded.errors import EmbeddedServerError, RepositoryError
 from segserve_server.embedded.flags import ServerSettings
 from segserve_server.embedded.ports import LOOPBACK, Ports, free_ports, require_free
 from segserve_server.embedded.runtime import find_runtime
-from segserve_server.embedded.supervisor import State, Supervisor
+from segserve_server.embedded.supervisor import State, StopSignal, Supervisor
 from segserve_server.embedded.triton_process import LogSink
 
 
@@ -55,6 +55,7 @@ class EmbeddedServer:
         self._log = log or _drop
         self._start_timeout_s = start_timeout_s
         self._grace_s = grace_s
+        self._stop = StopSignal()
         self._supervisor: Supervisor | None = None
 
     @property
@@ -94,12 +95,16 @@ class EmbeddedServer:
         ]
 
     def start(self) -> None:
-        """Start, and return when the server and every model are ready.
+        """Start, and return when the server and every model are ready, or when it has been asked to stop meanwhile.
+
+        A server starts once; make another for a second time.
 
         Raises:
             RuntimeMissingError, PortTakenError, SharedMemoryError: this machine cannot run the server now.
             ServerFailedError: tritonserver ended or did not get ready.
         """
+        if self._supervisor is not None:
+            raise EmbeddedServerError("this server has been started before: make another one")
         runtime = find_runtime()
         shared_memory.clear_leftovers()
         shared_memory.require_room()
@@ -114,25 +119,35 @@ class EmbeddedServer:
             grace_s=self._grace_s,
         )
         self._supervisor = Supervisor(
-            runtime, settings, models=self.models, log=self._log, start_timeout_s=self._start_timeout_s
+            runtime,
+            settings,
+            models=self.models,
+            stop=self._stop,
+            log=self._log,
+            start_timeout_s=self._start_timeout_s,
         )
         try:
             self._supervisor.start()
         except BaseException:
             # Ctrl-C while it loads must not leave a server behind.
-            self._supervisor.hurry()
-            self._supervisor.stop()
+            self.hurry()
+            self._supervisor.join()
             raise
 
     def stop(self) -> None:
         """Stop it, after requests in flight have finished or the grace period is over; nothing of it is left then."""
+        self.request_stop()
         if self._supervisor is not None:
-            self._supervisor.stop()
+            self._supervisor.join()
+
+    def request_stop(self) -> None:
+        """Ask it to stop, and return without waiting; safe in a signal handler."""
+        self._stop.requested.set()
 
     def hurry(self) -> None:
-        """Ask for the end at once, whatever is in flight; returns without waiting."""
-        if self._supervisor is not None:
-            self._supervisor.hurry()
+        """Ask for the end at once, whatever is in flight, and return without waiting; safe in a signal handler."""
+        self._stop.hurry.set()
+        self._stop.requested.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the server has been stopped; True if it was, raises ServerFailedError if it gave up."""

@@ -8,10 +8,15 @@ from collections.abc import Sequence
 _ERROR_LINE = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ [\w.]+:\d+\] "?(?P<text>.*?)"?$')
 
 # Said on every machine without a GPU, and by the ensemble scheduler there: no reason to end.
-_HARMLESS = ("CudaDriverHelper", "CUDA driver version", "unable to create stream", "NVML")
+_HARMLESS = ("CudaDriverHelper", "CUDA driver version", "unable to create stream", "NVML", "DCGM unable to start")
 
 # Causes say more than the consequences that follow them in the log.
 _TELLING = ("failed to load", "failed to start", "already in use", "poll failed", "unexpected argument")
+
+
+def is_noise(line: str) -> bool:
+    """Whether a line of log says nothing but that this machine has no GPU."""
+    return any(word in line for word in _HARMLESS)
 
 
 def describe_exit(exit_code: int) -> str:
@@ -37,6 +42,8 @@ def find_reason(lines: Sequence[str]) -> str | None:
     """The line of tritonserver's log that most likely says what went wrong, or None."""
     errors = [match["text"] for line in lines if (match := _ERROR_LINE.match(line))]
     errors += [line for line in lines if line.startswith(("error:", "Usage error"))]
-    errors = [text for text in errors if not any(word in text for word in _HARMLESS)]
+    errors = [text for text in errors if not is_noise(text)]
     telling = [text for text in errors if any(word in text for word in _TELLING)]
-    return next(iter(telling or errors), None)
+    found = next(iter(telling or errors), None)
+    # The rest is a traceback, with its line ends written as two characters.
+    return None if found is None else found.split("\\n")[0].strip()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import dataclass, field
 from enum import Enum
 
 from segserve_server.embedded.admin import Admin
@@ -33,8 +34,21 @@ class State(Enum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class StopSignal:
+    """How a supervisor is told to stop; set from any thread or signal handler, at any time, also before the start.
+
+    Attributes:
+        requested: let requests in flight finish, then stop.
+        hurry: do not wait for them any longer.
+    """
+
+    requested: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+
 class Supervisor:
-    """Keeps one tritonserver running from `start` to `stop`.
+    """Keeps one tritonserver running from `start` until its `StopSignal`.
 
     All processes are started by its one thread, which therefore also ends them (see `launch`).
     """
@@ -45,6 +59,7 @@ class Supervisor:
         settings: ServerSettings,
         *,
         models: tuple[str, ...],
+        stop: StopSignal,
         log: LogSink,
         start_timeout_s: float,
     ) -> None:
@@ -57,8 +72,7 @@ class Supervisor:
         self._state = State.STARTING
         self._failure: EmbeddedServerError | None = None
         self._started = threading.Event()
-        self._stop = threading.Event()
-        self._hurry = threading.Event()
+        self._stop = stop
         self._process: TritonProcess | None = None
         self._watch = StubWatch()
         self._thread = threading.Thread(target=self._run, name="segserve-supervisor", daemon=True)
@@ -74,20 +88,17 @@ class Supervisor:
         return self._process
 
     def start(self) -> None:
-        """Start tritonserver and return when it and each model are ready; raises what prevented it."""
+        """Start tritonserver and return when it and each model are ready; raises what prevented it.
+
+        If it is told to stop meanwhile, it returns with the state STOPPED.
+        """
         self._thread.start()
         self._started.wait()
         self._raise_failure()
 
-    def stop(self) -> None:
-        """Let requests in flight finish, stop the server, and return when nothing of it is left."""
-        self._stop.set()
+    def join(self) -> None:
+        """Return when nothing of the server is left."""
         self._thread.join()
-
-    def hurry(self) -> None:
-        """Ask for the end at once, whatever is in flight; returns without waiting."""
-        self._hurry.set()
-        self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the server has been stopped; True if it was, raises ServerFailedError if it gave up."""
@@ -106,7 +117,7 @@ class Supervisor:
             self._start_process()
             self._state = State.READY
             self._started.set()
-            while not self._stop.wait(_LOOK_EVERY_S):
+            while not self._stop.requested.wait(_LOOK_EVERY_S):
                 self._look()
         except _StopRequestedError:
             pass
@@ -190,7 +201,7 @@ class Supervisor:
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._admin.is_ready(self._models):
                 return True
-            if self._stop.wait(0.05):
+            if self._stop.requested.wait(0.05):
                 raise _StopRequestedError
         return False
 
@@ -200,7 +211,7 @@ class Supervisor:
         if at_once:
             self._process.kill()
         else:
-            self._process.stop(hurry=self._hurry)
+            self._process.stop(hurry=self._stop.hurry)
         self._process = None
 
     def _say(self, text: str) -> None:

@@ -1,5 +1,8 @@
 """One request at a time through a step: whatever happens to it, its neighbours in the batch get their answers."""
 
+# Triton puts its classes into pb_utils only after this file has been imported: annotations must not be evaluated.
+from __future__ import annotations  # Triton adds its types to the module only after the import
+
 import traceback
 import uuid
 from collections.abc import Callable, Sequence

@@ -1,5 +1,8 @@
 """Bytes of an image file to the model's input: an adapter around ``imaging.pipeline.preprocess``."""
 
+# Triton puts its classes into pb_utils only after this file has been imported: annotations must not be evaluated.
+from __future__ import annotations  # Triton adds its types to the module only after the import
+
 from pathlib import Path
 
 import cv2

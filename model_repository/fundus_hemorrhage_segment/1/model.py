@@ -1,5 +1,8 @@
 """The CPU engine: the ONNX beside this file, run by OpenVINO (CPU variant only; a GPU loads the TensorRT plan)."""
 
+# Triton puts its classes into pb_utils only after this file has been imported: annotations must not be evaluated.
+from __future__ import annotations  # Triton adds its types to the module only after the import
+
 import json
 from pathlib import Path
 

@@ -1,0 +1,115 @@
+"""``segserve-server serve | check | doctor``."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from segserve_server.embedded import EmbeddedServer, EmbeddedServerError, Ports, State
+from segserve_server.embedded.server_log import is_noise
+from segserve_server.repository.check import check_repository
+
+DEFAULT_REPOSITORY = Path("model_repository")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 fine, 1 something is wrong, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except EmbeddedServerError as error:
+        print(f"segserve-server: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segserve-server", description="What runs on the server side of segserve.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    repository = argparse.ArgumentParser(add_help=False)
+    repository.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="default: %(default)s")
+    repository.add_argument("--variant", default="cpu", help="served from configs/VARIANT.pbtxt; default: %(default)s")
+
+    ports = argparse.ArgumentParser(add_help=False)
+    defaults = Ports()
+    for name, port in defaults.named():
+        ports.add_argument(f"--{name}-port", type=int, default=port, metavar="PORT", help="default: %(default)s")
+
+    serve = commands.add_parser(
+        "serve",
+        parents=[repository, ports],
+        help="serve a model repository on this machine",
+        description="Start a Triton from the nvidia-pytriton wheel on the loopback address and keep it running until "
+        "Ctrl-C or SIGTERM. For development, tests and demos; production is the NGC container.",
+    )
+    serve.add_argument(
+        "--grace", type=int, default=10, metavar="SECONDS", help="for requests in flight at the end; default: 10"
+    )
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser(
+        "check",
+        parents=[repository],
+        help="check that the files of a model repository agree",
+        description="Print each problem of a model repository, one a line; exit code 1 if there is one.",
+    )
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = check_repository(options.repository, options.variant)
+    for problem in problems:
+        print(f"{problem.where}: {problem.message}")
+    if not problems:
+        print(f"{options.repository}: no problem found (variant {options.variant})")
+    return 1 if problems else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    problems = check_repository(options.repository, options.variant)
+    if problems:
+        for problem in problems:
+            print(f"{problem.where}: {problem.message}", file=sys.stderr)
+        print(f"segserve-server: {options.repository} cannot be served before this is put right", file=sys.stderr)
+        return 1
+    server = EmbeddedServer(
+        options.repository,
+        variant=options.variant,
+        ports=Ports(http=options.http_port, grpc=options.grpc_port, metrics=options.metrics_port),
+        log=_print_log,
+        grace_s=options.grace,
+    )
+    _stop_on_signals(server)
+    server.start()
+    if server.state is State.READY:
+        print(f"ready: {server.grpc_url} {server.http_url} metrics {server.metrics_url}", flush=True)
+    server.wait()
+    return 0
+
+
+def _stop_on_signals(server: EmbeddedServer) -> None:
+    """The first Ctrl-C or SIGTERM asks the server to stop, the second ends it at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            server.hurry()
+            return
+        print("segserve-server: stopping; once more to end at once", file=sys.stderr, flush=True)
+        server.request_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, receive)
+
+
+def _print_log(line: str) -> None:
+    if not is_noise(line):
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
