@@ -45,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
         "Ctrl-C or SIGTERM. For development, tests and demos; production is the NGC container.",
     )
     serve.add_argument(
-        "--grace", type=int, default=10, metavar="SECONDS", help="for requests in flight at the end; default: 10"
+        "--grace",
+        type=int,
+        default=5,
+        metavar="SECONDS",
+        help="for requests in flight at the end; default: %(default)s",
     )
     serve.set_defaults(run=_serve)
 

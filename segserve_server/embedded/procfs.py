@@ -3,7 +3,8 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ PROC = Path("/proc")
 
 #: tritonserver starts one of these per instance of a Python-backend model; the kernel cuts names to 15 characters.
 STUB_NAME = "triton_python_backend_stub"
+
+_KILLED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,15 @@ def pid_namespace() -> int:
     return (PROC / "self" / "ns" / "pid").stat().st_ino
 
 
-def kill(pid: int) -> None:
-    """SIGKILL, for a process that may already have ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+def kill_all(pids: Iterable[int]) -> None:
+    """SIGKILL each of `pids`, and return when they have ended (or after a while, were one stuck in the kernel).
+
+    Until a process has ended it holds its files: a model process holds the ports that its tritonserver opened.
+    """
+    doomed = list(pids)
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _KILLED_WITHIN_S
+    while any(start_time(pid) is not None for pid in doomed) and time.monotonic() < deadline:
+        time.sleep(0.01)

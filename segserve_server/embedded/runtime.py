@@ -3,9 +3,10 @@
 The wheel `nvidia-pytriton` carries a tritonserver with the Python backend and a stub for each CPython. Only its files
 are used: the package is never imported. tritonserver wants backends laid out as `<directory>/python/` with the stub
 beside the backend's library; the wheel keeps the stubs apart, so such a directory of links is laid in a cache folder.
+A folder with a link to libpython alone lies there too: were all of /usr/lib put on LD_LIBRARY_PATH, its libraries
+would take the place of those that packages such as OpenVINO bring along.
 """
 
-import contextlib
 import os
 import sys
 import sysconfig
@@ -43,6 +44,19 @@ class Wheel:
     stub: Path
     libraries: Path
     version: Version
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directories laid in the cache.
+
+    Attributes:
+        backends: what `--backend-directory` names.
+        libraries: a folder that holds libpython and nothing else.
+    """
+
+    backends: Path
+    libraries: Path
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,7 @@ def libpython_name() -> str:
 
 
 def find_libpython() -> Path:
-    """The folder that holds this interpreter's shared library; RuntimeMissingError if there is none."""
+    """This interpreter's shared library; RuntimeMissingError if there is none."""
     configured = [sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL")]
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     # The interpreter's own first: a distribution's library of the same minor version is the second choice.
@@ -116,7 +130,7 @@ def find_libpython() -> Path:
     ]
     for folder in candidates:
         if (folder / libpython_name()).exists():
-            return folder
+            return folder / libpython_name()
     package = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
     raise RuntimeMissingError(
         f"the shared library {libpython_name()} is missing: apt install {package} (Debian, Ubuntu), "
@@ -130,36 +144,45 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "segserve"
 
 
-def lay_backend_directory(wheel: Wheel, cache: Path) -> Path:
-    """Lay links to the wheel's backend and stub under `cache`; returns what `--backend-directory` names.
+def lay_links(wheel: Wheel, libpython: Path, cache: Path) -> Layout:
+    """Lay links to the wheel's backend and stub, and to libpython, under `cache`.
 
     Doing it again, or twice at a time, changes nothing: each link is put in place by a rename.
     """
-    # One directory per wheel and interpreter, so that two environments never pull links from under each other.
-    key = sha256(str(wheel.stub).encode()).hexdigest()[:12]
-    directory = cache / f"backends-{key}"
-    folder = directory / "python"
-    folder.mkdir(parents=True, exist_ok=True)
-    for target in (*(wheel.backend / name for name in _BACKEND_FILES), wheel.stub):
-        link = folder / target.name
-        if link.is_symlink() and link.readlink() == target:
-            continue
-        fresh = folder / f".{target.name}.{os.getpid()}"
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()
-        fresh.symlink_to(target)
-        fresh.replace(link)
-    return directory
+    # One folder per wheel and interpreter, so that two environments never pull links from under each other.
+    key = sha256(f"{wheel.stub}\n{libpython}".encode()).hexdigest()[:12]
+    home = cache / f"triton-{key}"
+    layout = Layout(backends=home / "backends", libraries=home / "lib")
+    python_backend = layout.backends / "python"
+    try:
+        for target in (*(wheel.backend / name for name in _BACKEND_FILES), wheel.stub):
+            _lay_link(python_backend / target.name, target)
+        _lay_link(layout.libraries / libpython.name, libpython)
+    except OSError as error:
+        raise RuntimeMissingError(
+            f"cannot write to the cache folder {cache} ({error.strerror}): name another with XDG_CACHE_HOME"
+        ) from error
+    return layout
 
 
-def server_environment(wheel: Wheel, libpython: Path) -> dict[str, str]:
+def _lay_link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def server_environment(wheel: Wheel, layout: Layout) -> dict[str, str]:
     """The environment that tritonserver and its model processes start with.
 
     The stub takes its packages from the first `python3` on PATH (it ignores PYTHONPATH), so this interpreter's bin
     folder goes first: a virtual environment's packages, editable ones too, are then those of its models.
     """
     environment = dict(os.environ)
-    libraries = [str(wheel.libraries), str(libpython)]
+    libraries = [str(wheel.libraries), str(layout.libraries)]
     environment["LD_LIBRARY_PATH"] = _join(libraries, environment.get("LD_LIBRARY_PATH"))
     environment["PATH"] = _join([str(Path(sys.executable).parent)], environment.get("PATH", os.defpath))
     return environment
@@ -168,11 +191,12 @@ def server_environment(wheel: Wheel, libpython: Path) -> dict[str, str]:
 def find_runtime(cache: Path | None = None) -> TritonRuntime:
     """Everything that starting a tritonserver takes; RuntimeMissingError says what is not there."""
     wheel = find_wheel()
+    layout = lay_links(wheel, find_libpython(), cache or cache_folder())
     return TritonRuntime(
         server=wheel.server,
         version=wheel.version,
-        backend_directory=lay_backend_directory(wheel, cache or cache_folder()),
-        environment=server_environment(wheel, find_libpython()),
+        backend_directory=layout.backends,
+        environment=server_environment(wheel, layout),
     )
 
 

@@ -35,7 +35,8 @@ class EmbeddedServer:
         ports: where to listen; three free ports if None.
         log: receives each line of the server's log; None drops them (the last ones are quoted in errors anyway).
         start_timeout_s: seconds until the server and every model must be ready.
-        grace_s: seconds that requests in flight have to finish once the server is asked to stop.
+        grace_s: seconds that requests in flight have to finish once the server is asked to stop. tritonserver waits
+            for idle keep-alive connections too, so that a client which holds one makes the stop take this long.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class EmbeddedServer:
         ports: Ports | None = None,
         log: LogSink | None = None,
         start_timeout_s: float = 180.0,
-        grace_s: int = 10,
+        grace_s: int = 5,
     ) -> None:
         self.repository = repository.absolute()
         self.models = find_models(self.repository)

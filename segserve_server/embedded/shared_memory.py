@@ -21,7 +21,7 @@ SHARED_MEMORY = Path("/dev/shm")
 #: Bytes. A region per model process that grows to the largest batch it has seen; Docker's 64 MB are too few for one.
 REQUIRED_BYTES = 256 << 20
 
-_PREFIX = re.compile(r"segserve-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}-")
+_PREFIX = re.compile(r"\bsegserve-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}-")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,10 @@ def new_prefix() -> str:
     return f"segserve-{owner.namespace}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}-"
 
 
-def find_prefix(text: str) -> tuple[str, Owner] | None:
-    """The first region prefix in `text` (a file name or a command line) and its owner, or None."""
+def find_owner(text: str) -> Owner | None:
+    """The owner that a region's name, or a command line which holds one, tells of; None if it tells of none."""
     match = _PREFIX.search(text)
-    if match is None:
-        return None
-    return match[0], Owner(int(match["namespace"]), int(match["pid"]), int(match["started"]))
+    return None if match is None else Owner(int(match["namespace"]), int(match["pid"]), int(match["started"]))
 
 
 def regions(prefix: str, directory: Path = SHARED_MEMORY) -> list[Path]:
@@ -84,14 +82,10 @@ def remove_regions(prefix: str, directory: Path = SHARED_MEMORY) -> list[Path]:
 
 def clear_leftovers(directory: Path = SHARED_MEMORY) -> list[Path]:
     """Kill the processes and remove the regions of servers whose supervisor is no more; returns those regions."""
-    for process in procfs.processes():
-        found = find_prefix(process.command_line)
-        if found is not None and found[1].is_gone():
-            procfs.kill(process.pid)
+    procfs.kill_all(process.pid for process in procfs.processes() if _is_leftover(process.command_line))
     removed = []
     for path in sorted(directory.iterdir()):
-        found = find_prefix(path.name)
-        if found is not None and path.name.startswith(found[0]) and found[1].is_gone():
+        if _is_leftover(path.name):
             removed += remove_regions(path.name, directory)
     return removed
 
@@ -112,6 +106,11 @@ def free_bytes(directory: Path = SHARED_MEMORY) -> int:
     """Bytes free in `directory` for this user."""
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
+
+
+def _is_leftover(text: str) -> bool:
+    owner = find_owner(text)
+    return owner is not None and owner.is_gone()
 
 
 def _mib(size: int) -> str:

@@ -28,6 +28,10 @@ class Stub:
         return self.model_file.parent.parent.name
 
 
+#: A process id may be used again; together with the start time it is one process only.
+_Identity = tuple[int, int]
+
+
 @dataclass
 class StubWatch:
     """The model processes of one run of tritonserver.
@@ -35,26 +39,30 @@ class StubWatch:
     A zombie has no command line, so which model it served is known only of those seen alive before.
     """
 
-    _alive: dict[int, Stub] = field(default_factory=dict)
-    _settled: set[int] = field(default_factory=set)
+    _alive: dict[_Identity, Stub] = field(default_factory=dict)
+    _settled: set[_Identity] = field(default_factory=set)
 
     def look(self, stubs: list[Process]) -> None:
-        """Take note of the living among `stubs`."""
+        """Take note of the living among `stubs`, tritonserver's present children."""
         for process in stubs:
             if not process.is_dead and len(process.arguments) > 1:
-                self._alive.setdefault(process.pid, Stub(process.pid, Path(process.arguments[1])))
+                self._alive.setdefault(_identity(process), Stub(process.pid, Path(process.arguments[1])))
 
     def settle(self, model: str) -> None:
         """Stop minding the processes of `model` seen so far: others are about to take their place."""
-        self._settled |= {pid for pid, stub in self._alive.items() if stub.model == model}
+        self._settled |= {identity for identity, stub in self._alive.items() if stub.model == model}
 
     def died(self, stubs: list[Process]) -> list[Stub | None]:
-        """The model processes that ended since the last call, among tritonserver's present children `stubs`.
+        """The model processes that ended since the last call, given tritonserver's present children `stubs`.
 
         None stands for one that was never seen alive.
         """
-        living = {process.pid for process in stubs if not process.is_dead}
-        dead = {process.pid for process in stubs if process.is_dead} | (self._alive.keys() - living)
+        living = {_identity(process) for process in stubs if not process.is_dead}
+        dead = {_identity(process) for process in stubs if process.is_dead} | (self._alive.keys() - living)
         unsettled = dead - self._settled
         self._settled |= unsettled
-        return [self._alive.get(pid) for pid in sorted(unsettled)]
+        return [self._alive.get(identity) for identity in sorted(unsettled)]
+
+
+def _identity(process: Process) -> _Identity:
+    return (process.pid, process.started)

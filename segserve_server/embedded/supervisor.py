@@ -123,6 +123,9 @@ class Supervisor:
             pass
         except EmbeddedServerError as error:
             self._failure = error
+        except Exception as error:
+            # A bug here must not look like an orderly stop to whoever waits for the server.
+            self._failure = ServerFailedError(f"the supervisor failed and has stopped the server: {error!r}")
         finally:
             self._end_process()
             self._state = State.FAILED if self._failure else State.STOPPED
@@ -175,7 +178,7 @@ class Supervisor:
             self._end_process(at_once=True)
             try:
                 self._start_process()
-            except ServerFailedError as error:
+            except EmbeddedServerError as error:
                 if attempt == _RECOVERY_STARTS:
                     raise
                 self._say(f"start {attempt} of {_RECOVERY_STARTS} failed: {error}")

@@ -81,11 +81,12 @@ class TritonProcess:
         if self.poll() is None:
             self._process.kill()
         self._process.wait()
-        for process in procfs.processes():
-            if self._settings.region_prefix in process.command_line:
-                procfs.kill(process.pid)
+        procfs.kill_all(process.pid for process in procfs.processes() if self._is_mine(process))
         self._reader.join(timeout=_LAST_WORDS_S)
         shared_memory.remove_regions(self._settings.region_prefix)
+
+    def _is_mine(self, process: procfs.Process) -> bool:
+        return self._settings.region_prefix in process.command_line
 
     def _read_log(self) -> None:
         assert self._process.stdout is not None
