@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segserve_server.imaging.field_of_view import find_field_of_view
-from tests.unit.imaging.images import fundus
+from tests.support.images import fundus
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (640, 480), (480, 640), (2144, 1424), (3000, 900)])

@@ -26,7 +26,7 @@ from segserve_server.imaging.settings import (
     PostprocessSettings,
     PreprocessSettings,
 )
-from tests.unit.imaging.images import encode, fundus, with_orientation
+from tests.support.images import encode, fundus, with_orientation
 
 SMALL = PreprocessSettings(grid=64)
 CLASSES = PostprocessSettings((ClassSettings("hemorrhage", "#e6194b", 0.5),))

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (one change a line reads better than four lines a change)
 """``check``: the shipped repository is sound, and each single change to what must agree is found."""
 
 import shutil

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from segserve.contract import find_incident, geometry_schema, report_schema
 
 from segserve_server.repository.problem import RepositoryError
-from tests.unit.imaging.images import encode, fundus
+from tests.support.images import encode, fundus
 
 REPOSITORY = Path(__file__).parents[3] / "model_repository"
 
