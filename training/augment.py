@@ -2,37 +2,82 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from training.idrid import Sample, UInt8Array
+from segserve_server.imaging.decode import UInt8Array
+from training.samples import Sample, UnlabelledSample
+
+Float64Array = npt.NDArray[np.float64]
 
 _LESION_BIAS = 0.6  # share of crops centred near a haemorrhage, where the photograph has one
 _SCALE = (0.8, 1.25)
+_HEAT_MAP_SIGMA = 0.05  # of the crop's side: about the optic disc's radius on half the grid
+_BLUR_SHARE = 0.5
+_GREY_SHARE = 0.1
 
 
 def random_crop(sample: Sample, *, crop: int, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
     """An augmented crop: image uint8 [crop, crop, 3] and masks uint8 [crop, crop, 5]."""
     grid = sample.image.shape[0]
     half = crop / 2
-    centre = rng.uniform(half * 0.7, grid - half * 0.7, size=2)
+    centre = _random_centre(grid, crop, rng)
     lesions = np.argwhere(sample.masks[:, :, 0] > 127)
     if len(lesions) and rng.random() < _LESION_BIAS:
         row, column = lesions[rng.integers(len(lesions))]
         centre = np.array([column, row]) + rng.uniform(-half * 0.7, half * 0.7, size=2)
+    matrix = _random_affine(centre, crop, rng)
+    image = _recolour(_warp(sample.image, matrix, crop), rng)
+    masks = _warp(sample.masks[:, :, :4], matrix, crop)  # OpenCV warps at most four channels
+    disc = _warp(sample.masks[:, :, 4], matrix, crop)
+    return image, np.dstack([masks, disc]).astype(np.uint8, copy=False)
+
+
+def random_landmark_crop(
+    sample: UnlabelledSample, *, crop: int, rng: np.random.Generator
+) -> tuple[UInt8Array, UInt8Array]:
+    """An augmented crop: image uint8 [crop, crop, 3] and heat maps uint8 [crop, crop, 2], 255 at disc and fovea."""
+    matrix = _random_affine(_random_centre(sample.image.shape[0], crop, rng), crop, rng)
+    image = _recolour(_warp(sample.image, matrix, crop), rng)
+    points = np.column_stack([sample.landmarks, np.ones(2)]) @ matrix.T
+    pixels = np.arange(crop)
+    spread = 2 * (_HEAT_MAP_SIGMA * crop) ** 2
+    across, down = (np.exp(-((pixels[:, np.newaxis] - points[:, axis]) ** 2) / spread) for axis in (0, 1))
+    return image, np.round(255 * down[:, np.newaxis] * across[np.newaxis]).astype(np.uint8)
+
+
+def random_view(image: UInt8Array, *, crop: int, rng: np.random.Generator) -> UInt8Array:
+    """A strongly augmented crop for contrastive learning: also blur and grey, as in MoCo v2 (Chen et al., 2020)."""
+    matrix = _random_affine(_random_centre(image.shape[0], crop, rng), crop, rng)
+    view = _recolour(_warp(image, matrix, crop), rng, strength=2.0)
+    if rng.random() < _BLUR_SHARE:
+        view = cv2.GaussianBlur(view, (0, 0), rng.uniform(0.1, 2.0)).astype(np.uint8, copy=False)
+    if rng.random() < _GREY_SHARE:
+        view = np.repeat(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis], 3, axis=2).astype(np.uint8)
+    return view
+
+
+def _random_centre(grid: int, crop: int, rng: np.random.Generator) -> Float64Array:
+    margin = min(crop * 0.35, grid / 2)
+    return rng.uniform(margin, grid - margin, size=2)
+
+
+def _random_affine(centre: Float64Array, crop: int, rng: np.random.Generator) -> Float64Array:
+    """Affine [2, 3] from the model grid to a crop around ``centre``, at any angle, mirrored half of the time."""
     scale = np.exp(rng.uniform(*np.log(_SCALE)))
     angle = rng.uniform(0, 2 * np.pi)
     flip = rng.choice([-1.0, 1.0])
     linear = scale * np.array([[np.cos(angle) * flip, -np.sin(angle)], [np.sin(angle) * flip, np.cos(angle)]])
-    matrix = np.column_stack([linear, np.array([half, half]) - linear @ centre])
-    image = cv2.warpAffine(sample.image, matrix, (crop, crop), flags=cv2.INTER_LINEAR)
-    masks = cv2.warpAffine(sample.masks[:, :, :4], matrix, (crop, crop), flags=cv2.INTER_LINEAR)
-    disc = cv2.warpAffine(sample.masks[:, :, 4], matrix, (crop, crop), flags=cv2.INTER_LINEAR)
-    return _recolour(image.astype(np.uint8, copy=False), rng), np.dstack([masks, disc]).astype(np.uint8, copy=False)
+    return np.column_stack([linear, np.full(2, crop / 2) - linear @ centre])
 
 
-def _recolour(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def _warp(values: UInt8Array, matrix: Float64Array, crop: int) -> UInt8Array:
+    return cv2.warpAffine(values, matrix, (crop, crop), flags=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
+def _recolour(image: UInt8Array, rng: np.random.Generator, *, strength: float = 1.0) -> UInt8Array:
     """Illumination and white balance: a gamma per image and a gain per channel, as one look-up table each."""
-    gamma = np.exp(rng.normal(0, 0.15))
-    gains = np.exp(rng.normal(0, 0.08, size=3)) * np.exp(rng.normal(0, 0.08))
+    gamma = np.exp(rng.normal(0, 0.15 * strength))
+    gains = np.exp(rng.normal(0, 0.08 * strength, size=3)) * np.exp(rng.normal(0, 0.08 * strength))
     ramp = (np.arange(256)[:, np.newaxis] / 255) ** gamma * gains * 255
     table = np.clip(ramp + rng.normal(0, 4), 0, 255).astype(np.uint8)[np.newaxis]
     recoloured = cv2.LUT(image, table).astype(np.uint8, copy=False)

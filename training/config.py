@@ -2,39 +2,61 @@
 
 import dataclasses
 import tomllib
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from training.errors import ConfigError
+
+_T = TypeVar("_T")
 
 
-class ConfigError(Exception):
-    """The training configuration names an unknown key or a value out of range."""
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Which photographs, on which grid. ``validation_count`` photographs are held out by ``split_seed``."""
+    """Which photographs, on which grid.
+
+    ``validation_count`` photographs are held out by ``split_seed``; 0 trains on all. With a fold chosen on the command
+    line, one of ``folds`` equal parts is held out instead.
+    """
 
     grid: int = 1024
     split_seed: int = 20261121
     validation_count: int = 10
+    folds: int = 3
+
+    def __post_init__(self) -> None:
+        _require(self.grid > 0 and self.grid % 32 == 0, f"data.grid must be a multiple of 32, not {self.grid}")
+        _require(self.validation_count >= 0, "data.validation_count must not be negative")
+        _require(self.folds >= 2, f"data.folds must be 2 or more, not {self.folds}")
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """U-Net whose decoder stops at half the input's resolution; its logits are upsampled bilinearly.
 
-    ``decoder_channels``: one width per decoder block, deepest first. ``imagenet``: start the encoder from ImageNet.
+    ``decoder_channels``: one width per decoder block, deepest first. ``start``: where the encoder's weights come from,
+    ``imagenet``, ``random`` or the path of a checkpoint that ``pretrain`` wrote. ``landmarks``: also heat maps of the
+    optic disc's and the fovea's centre.
     """
 
     encoder: str = "efficientnet_lite0"
     decoder_channels: tuple[int, ...] = (128, 96, 64, 32)
-    imagenet: bool = True
+    start: str = "imagenet"
+    landmarks: bool = False
+
+    def __post_init__(self) -> None:
+        _require(len(self.decoder_channels) == 4, "network.decoder_channels needs four widths, deepest first")
 
 
 @dataclass(frozen=True, slots=True)
 class OptimiserConfig:
-    """AdamW under a one-cycle schedule, exponential moving average of the weights."""
+    """AdamW under a one-cycle schedule, exponential moving average of the weights. ``batch``: crops of all workers."""
 
     seed: int = 1
     steps: int = 3000
@@ -44,6 +66,20 @@ class OptimiserConfig:
     weight_decay: float = 1e-2
     ema_decay: float = 0.997
 
+    def __post_init__(self) -> None:
+        _require(self.steps > 0 and self.batch > 0, "optimiser.steps and optimiser.batch must be positive")
+        _require(self.crop > 0 and self.crop % 32 == 0, f"optimiser.crop must be a multiple of 32, not {self.crop}")
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledConfig:
+    """Photographs without masks, ``batch`` crops of them in each step; they teach reconstruction and landmarks."""
+
+    batch: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 0, "unlabelled.batch must not be negative")
+
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
@@ -51,45 +87,98 @@ class LossConfig:
 
     auxiliary: float = 0.3
     reconstruction: float = 0.1
+    landmarks: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class MocoConfig:
+    """Momentum contrast: size of the projection, keys in the queue, encoder momentum, softmax temperature."""
+
+    dimension: int = 128
+    queue: int = 2048
+    momentum: float = 0.99
+    temperature: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(0 < self.momentum < 1, f"moco.momentum must be between 0 and 1, not {self.momentum}")
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingConfig:
-    """How often to write a checkpoint and to validate, in steps."""
+    """How often to log, to write a checkpoint and to validate, in steps."""
 
+    log_every: int = 100
     checkpoint_every: int = 100
     validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        _require(
+            min(self.log_every, self.checkpoint_every, self.validate_every) > 0, "logging intervals must be positive"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """Everything that decides a run."""
+    """Everything that decides a training run."""
 
     name: str
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    unlabelled: UnlabelledConfig = field(default_factory=UnlabelledConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Read a run's configuration. Raises ConfigError for an unknown key, naming it."""
-    with path.open("rb") as file:
-        raw = tomllib.load(file)
-    return _build(TrainConfig, raw, path.name)
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """Everything that decides a pre-training run of the encoder."""
+
+    name: str
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    moco: MocoConfig = field(default_factory=MocoConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.moco.queue % self.optimiser.batch == 0,
+            "moco.queue must be a multiple of optimiser.batch: whole batches",
+        )
 
 
-def _build(kind: Any, raw: dict[str, Any], where: str) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(raw) - set(fields))
+def load_config(path: Path, kind: type[_T]) -> _T:
+    """Read a run's configuration as ``kind``. Raises ConfigError for an unreadable file or a wrong key, naming it."""
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return _build(kind, raw, path.name)
+
+
+def _build(kind: type[_T], raw: Any, where: str) -> _T:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where} must be a table")
+    types = typing.get_type_hints(kind)
+    unknown = sorted(set(raw) - set(types))
     if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {sorted(fields)}")
-    values = {}
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(types)}")
+    values: dict[str, Any] = {}
     for name, value in raw.items():
-        if isinstance(value, dict):
-            value = _build(fields[name].default_factory, value, f"{where}[{name}]")  # type: ignore[arg-type]
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[name] = value
+        wanted = types[name]
+        if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
+            values[name] = _build(wanted, value, f"{where}[{name}]")
+        elif typing.get_origin(wanted) is tuple and isinstance(value, list):
+            values[name] = tuple(value)
+        elif wanted is float and type(value) is int:
+            values[name] = float(value)
+        elif type(value) is wanted:
+            values[name] = value
+        else:
+            raise ConfigError(f"{where}: {name} must be of type {wanted.__name__}, not {type(value).__name__}")
+    if "name" in types and "name" not in values:
+        raise ConfigError(f"{where} lacks a name")
     return kind(**values)

@@ -1,4 +1,4 @@
-"""Losses for rare, small lesions beside a reconstruction of the input."""
+"""Losses for rare, small lesions beside a reconstruction of the input and the heat maps of two landmarks."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,10 @@ from torch.nn import functional
 
 from training.config import LossConfig
 from training.idrid import LESIONS
+from training.network import RECONSTRUCTION_CHANNELS
 
 _SMOOTH = 1.0
+_FIRST_LANDMARK = len(LESIONS) + RECONSTRUCTION_CHANNELS
 
 
 def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -22,13 +24,28 @@ def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return 5 * entropy + dice
 
 
-def multitask_loss(logits: Tensor, targets: Tensor, images: Tensor, config: LossConfig) -> Tensor:
-    """Served class + auxiliary classes + reconstruction.
+def multitask_loss(logits: Tensor, masks: Tensor, images: Tensor, config: LossConfig) -> Tensor:
+    """Served class + auxiliary classes + reconstruction, for crops with masks.
 
-    ``logits``: [N, 5 + 3, H, W]; ``targets``: [N, 5, H, W]; ``images``: [N, 3, H, W], the normalised input.
+    ``logits``: [N, C, H, W] in the network's order; ``masks``: [N, 5, H, W]; ``images``: [N, 3, H, W], the input.
     """
-    classes = len(LESIONS)
-    loss = segmentation_loss(logits[:, 0], targets[:, 0])
-    auxiliary = torch.stack([segmentation_loss(logits[:, i], targets[:, i]) for i in range(1, classes)]).mean()
-    reconstruction = functional.l1_loss(logits[:, classes:], images)
-    return loss + config.auxiliary * auxiliary + config.reconstruction * reconstruction
+    served = segmentation_loss(logits[:, 0], masks[:, 0])
+    auxiliary = torch.stack([segmentation_loss(logits[:, i], masks[:, i]) for i in range(1, len(LESIONS))]).mean()
+    return served + config.auxiliary * auxiliary + config.reconstruction * reconstruction_loss(logits, images)
+
+
+def unlabelled_loss(logits: Tensor, heat_maps: Tensor, images: Tensor, config: LossConfig) -> Tensor:
+    """Reconstruction and, where the network has them, landmarks, for crops without masks.
+
+    ``heat_maps``: [N, 2, H, W] in 0 to 1, the target of a binary cross-entropy.
+    """
+    loss = config.reconstruction * reconstruction_loss(logits, images)
+    if logits.shape[1] > _FIRST_LANDMARK:
+        found = functional.binary_cross_entropy_with_logits(logits[:, _FIRST_LANDMARK:], heat_maps)
+        loss = loss + config.landmarks * found
+    return loss
+
+
+def reconstruction_loss(logits: Tensor, images: Tensor) -> Tensor:
+    """Mean absolute difference between the reconstruction channels and the normalised input."""
+    return functional.l1_loss(logits[:, len(LESIONS) : _FIRST_LANDMARK], images)

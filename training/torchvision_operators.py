@@ -11,6 +11,6 @@ import torch
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 if torch.version.cuda is None and importlib.util.find_spec("torchvision") is not None:
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
-        library.define(f"{operator}{_SCHEMA}")
+        library.define(f"{operator}{_SCHEMA}")  # type: ignore[no-untyped-call]

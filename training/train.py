@@ -1,143 +1,120 @@
-"""The training loop: resumable at any checkpoint, one log line per hundred steps."""
+"""``python -m training train``: the segmentation network, from annotated and unlabelled photographs."""
 
-import copy
-import json
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.augment import random_crop
+from segserve_server.imaging.metrics import average_precision
+from segserve_server.imaging.settings import PreprocessSettings
+from training.batches import labelled_batch, to_network_input, unlabelled_batch
 from training.config import TrainConfig
-from training.idrid import Sample, load_samples, split_stems
-from training.losses import multitask_loss
-from training.network import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork, upsample
+from training.errors import ConfigError
+from training.idrid import leave_out_copies, list_annotated, list_graded
+from training.loop import autocast, copy_module, run_task, update_average
+from training.losses import multitask_loss, unlabelled_loss
+from training.network import SegmentationNetwork, start_encoder, upsample
+from training.run_facts import write_run_facts
+from training.run_log import Record
+from training.samples import Sample, UnlabelledSample, load_samples, load_unlabelled
+from training.split import split_stems
+from training.workers import Worker, join_workers
 
-_PREFETCH = 3
-
-
-def train(config: TrainConfig, *, data: Path, output: Path) -> Path:
-    """Train or go on training; returns the checkpoint. Writes ``checkpoint.pt`` and ``log.jsonl`` into ``output``."""
-    output.mkdir(parents=True, exist_ok=True)
-    checkpoint = output / "checkpoint.pt"
-    cv2.setNumThreads(1)
-    torch.manual_seed(config.optimiser.seed)
-    samples = load_samples(data, grid=config.data.grid)
-    fit_stems, held_out = split_stems(
-        [s.stem for s in samples], seed=config.data.split_seed, validation_count=config.data.validation_count
-    )
-    fit = [s for s in samples if s.stem in fit_stems]
-    validation = [s for s in samples if s.stem in held_out]
-    network = SegmentationNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval()
-    settings = config.optimiser
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=settings.steps, pct_start=0.15
-    )
-    step = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        step = state["step"]
-        print(f"resumed at step {step}", flush=True)
-    losses: list[float] = []
-    started = time.monotonic()
-    for images, targets in _batches(fit, config, first=step):
-        network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(images)
-        loss = multitask_loss(upsample(logits.float()), targets, images, config.loss)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        step += 1
-        _update_average(average, network, min(settings.ema_decay, step / (step + 10)))
-        losses.append(loss.item())
-        record: dict[str, float | int] = {}
-        if step % 100 == 0:
-            record = {"step": step, "loss": float(np.mean(losses)), "seconds": time.monotonic() - started}
-            losses.clear()
-        if step % config.logging.validate_every == 0 or step == settings.steps:
-            record |= {"step": step, "validation_aupr": _validation_aupr(average, validation)}
-        if record:
-            with (output / "log.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            print(record, flush=True)
-        if step % config.logging.checkpoint_every == 0 or step == settings.steps:
-            temporary = checkpoint.with_suffix(".tmp")
-            torch.save(
-                {
-                    "network": network.state_dict(),
-                    "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "step": step,
-                },
-                temporary,
-            )
-            temporary.replace(checkpoint)
-    return checkpoint
+_VALIDATION_STRIDE = 4  # every fourth pixel of the model grid is enough for a guide
 
 
-def to_network_input(images: np.ndarray) -> Tensor:
-    """uint8 [N, H, W, 3] RGB to the normalised float [N, 3, H, W] that the network reads."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((tensor - mean) / std).contiguous(memory_format=torch.channels_last)
+class SegmentationTask:
+    """A network, the moving average of its weights, and the photographs they see."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        unlabelled: Sequence[UnlabelledSample],
+        worker: Worker,
+    ) -> None:
+        torch.manual_seed(config.optimiser.seed)
+        self._config = config
+        self._training, self._validation, self._unlabelled = training, validation, unlabelled
+        self._worker = worker
+        network = SegmentationNetwork(config.network)
+        start_encoder(network.encoder, config.network.start)
+        self.module: torch.nn.Module = network.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._average = copy_module(self.module)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Images and masks, then images and heat maps of photographs without masks (none: empty tensors)."""
+        settings, size = self._config.optimiser, self._config.unlabelled.batch
+        images, masks = labelled_batch(self._training, settings, step=step, worker=self._worker)
+        if not size:
+            return images, masks
+        return images, masks, *unlabelled_batch(self._unlabelled, settings, size=size, step=step, worker=self._worker)
+
+    def loss(self, module: torch.nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """One pass over all crops, then each kind's own losses."""
+        images, masks, *unlabelled = batch
+        everything = torch.cat([images, unlabelled[0]]) if unlabelled else images
+        with autocast(images.device):
+            logits = module(everything)
+        logits = upsample(logits.float())
+        loss = multitask_loss(logits[: len(images)], masks, images, self._config.loss)
+        if unlabelled:
+            loss = loss + unlabelled_loss(logits[len(images) :], unlabelled[1], unlabelled[0], self._config.loss)
+        return loss
+
+    def after_step(self, step: int) -> None:
+        """Move the average; early on it follows faster, so that the first weights leave it."""
+        update_average(self._average, self.module, min(self._config.optimiser.ema_decay, step / (step + 10)))
+
+    @torch.inference_mode()
+    def validate(self) -> Record:
+        """AUPR of the averaged weights over pixels of the model grid, a quick guide; ``evaluate`` has the figure."""
+        if not self._validation:
+            return {}
+        parts = []
+        for sample in self._validation:
+            with autocast(self._worker.device):
+                logits = self._average(to_network_input(sample.image[np.newaxis]).to(self._worker.device))
+            scores = upsample(logits.float())[0, 0].cpu().numpy().ravel()[::_VALIDATION_STRIDE]
+            parts.append((scores, (sample.masks[:, :, 0] > 127).ravel()[::_VALIDATION_STRIDE]))
+        return {"validation_aupr": average_precision(parts)}
+
+    def state(self) -> dict[str, Any]:
+        """``network``: the trained weights; ``average``: the ones to export."""
+        return {"network": self.module.state_dict(), "average": self._average.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
+        self.module.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
 
 
-def _batches(samples: list[Sample], config: TrainConfig, *, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of steps ``first`` .. steps - 1; each step has its own seed, so a resumed run sees what it would have."""
-    settings = config.optimiser
+def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = None) -> Path:
+    """Train or go on training; returns the checkpoint. Writes ``checkpoint.pt`` and ``log.jsonl`` into ``output``.
 
-    def make(step: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((settings.seed, step))
-        chosen = rng.choice(len(samples), size=settings.batch, replace=len(samples) < settings.batch)
-        crops = [random_crop(samples[i], crop=settings.crop, rng=rng) for i in chosen]
-        images = to_network_input(np.stack([image for image, _ in crops]))
-        targets = torch.from_numpy(np.stack([masks for _, masks in crops])).permute(0, 3, 1, 2).float() / 255
-        return images, targets
-
-    with ThreadPoolExecutor(1) as pool:
-        queue = [pool.submit(make, s) for s in range(first, min(first + _PREFETCH, settings.steps))]
-        for step in range(first, settings.steps):
-            batch = queue.pop(0).result()
-            if step + _PREFETCH < settings.steps:
-                queue.append(pool.submit(make, step + _PREFETCH))
-            yield batch
-
-
-@torch.no_grad()
-def _update_average(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
-        else:
-            old.copy_(new)
-
-
-@torch.inference_mode()
-def _validation_aupr(network: torch.nn.Module, samples: list[Sample]) -> float:
-    """Average precision over the pixels of the model grid, a quick guide; ``evaluate`` has the exact figure."""
-    from sklearn.metrics import average_precision_score
-
-    truth, scores = [], []
-    for sample in samples:
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(to_network_input(sample.image[np.newaxis]))
-        scores.append(upsample(logits.float())[0, 0].numpy().ravel()[::4])
-        truth.append((sample.masks[:, :, 0] > 127).ravel()[::4])
-    return float(average_precision_score(np.concatenate(truth), np.concatenate(scores)))
+    Photographs that are held out, and copies of them among the unlabelled ones, are never trained on.
+    """
+    cv2.setNumThreads(1)  # crops are cut in a thread beside the network's own
+    photographs = list_annotated(data)
+    split = split_stems([p.stem for p in photographs], config.data, fold=fold)
+    if not split.training:
+        raise ConfigError(f"{config.name} holds out all {len(photographs)} photographs: lower data.validation_count")
+    settings = PreprocessSettings(grid=config.data.grid)
+    unlabelled = leave_out_copies(list_graded(data), split.validation) if config.unlabelled.batch else []
+    with join_workers() as worker:
+        if worker.leads:
+            write_run_facts(output, split=split, fold=fold, unlabelled=len(unlabelled))
+        task = SegmentationTask(
+            config,
+            training=load_samples([p for p in photographs if p.stem in split.training], settings),
+            validation=load_samples([p for p in photographs if p.stem in split.validation], settings),
+            unlabelled=load_unlabelled(unlabelled, settings),
+            worker=worker,
+        )
+        return run_task(task, optimiser_config=config.optimiser, logging=config.logging, output=output, worker=worker)

@@ -1,0 +1,139 @@
+"""How the shipped weights are made and measured: pretrain, train, plot, export, evaluate, card."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from segserve_server.engines.openvino import Precision
+from segserve_server.imaging.errors import ImagingError
+from segserve_server.repository.problem import RepositoryError
+from training.config import PretrainConfig, TrainConfig, load_config
+from training.errors import TrainingError
+
+# Verbs import what they need when they run: evaluating needs no torch, training no engine.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the verb. Returns the exit status: 0, or 1 with a sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (TrainingError, ImagingError, RepositoryError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from training.pretrain import pretrain
+
+    config = load_config(options.config, PretrainConfig)
+    print(pretrain(config, data=options.data, output=_output(options, config.name), fold=options.fold))
+
+
+def _train(options: argparse.Namespace) -> None:
+    from training.train import train
+
+    config = load_config(options.config, TrainConfig)
+    print(train(config, data=options.data, output=_output(options, config.name), fold=options.fold))
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from training.plots import plot_log
+    from training.run_log import read_log
+
+    plot_log(read_log(options.log), options.output)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from training.export import export
+
+    config = load_config(options.config, TrainConfig)
+    export(options.checkpoint, config, output=options.output, temperature=options.temperature)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from training.evaluate import EvaluationRequest, Part, run_evaluation
+
+    request = EvaluationRequest(
+        data=options.data,
+        repository=options.repository,
+        weights=options.weights,
+        part=Part(options.split),
+        fold=options.fold,
+        precision=Precision(options.precision),
+        healthy=not options.skip_healthy,
+        temperature=options.fit_temperature,
+        sweep=options.sweep,
+    )
+    print(run_evaluation(load_config(options.config, TrainConfig), request, json_path=options.json))
+
+
+def _card(options: argparse.Namespace) -> None:
+    from training.card import write_card
+
+    write_card(load_config(options.config, TrainConfig), run=options.run_folder, docs=options.docs)
+
+
+def _output(options: argparse.Namespace, name: str) -> Path:
+    suffix = "" if options.fold is None else f"-fold{options.fold}"
+    return options.output or Path("runs") / f"{name}{suffix}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+
+    for name, run, text in (
+        ("pretrain", _pretrain, "pre-train an encoder on unlabelled photographs, or go on with it"),
+        ("train", _train, "train a network, or go on with a run that was stopped"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.set_defaults(run=run)
+        _add_config_and_data(verb)
+        verb.add_argument("--output", type=Path, help="folder of the run; default runs/<name of the config>")
+
+    verb = verbs.add_parser("plot", help="plot a run's log")
+    verb.set_defaults(run=_plot)
+    verb.add_argument("log", type=Path, help="log.jsonl of a run")
+    verb.add_argument("output", type=Path, help="the PNG to write")
+
+    verb = verbs.add_parser("export", help="write the served ONNX of a checkpoint")
+    verb.set_defaults(run=_export)
+    verb.add_argument("config", type=Path)
+    verb.add_argument("checkpoint", type=Path)
+    verb.add_argument("output", type=Path, help="the ONNX to write")
+    verb.add_argument("--temperature", type=float, default=1.0, help="what evaluate --fit-temperature found")
+
+    verb = verbs.add_parser("evaluate", help="measure exported weights as they are served")
+    verb.set_defaults(run=_evaluate)
+    _add_config_and_data(verb)
+    verb.add_argument("--split", choices=("validation", "all", "testing"), default="validation")
+    verb.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="settings, and weights to measure"
+    )
+    verb.add_argument("--weights", type=Path, help="measure this ONNX instead of the repository's")
+    verb.add_argument("--precision", choices=[p.value for p in Precision], default=Precision.AUTO.value)
+    verb.add_argument("--skip-healthy", action="store_true", help="leave the photographs graded 0 out")
+    verb.add_argument("--fit-temperature", action="store_true", help="fit the temperature to export with")
+    verb.add_argument("--sweep", action="store_true", help="choose threshold and minimum area")
+    verb.add_argument("--json", type=Path, help="also write the figures here")
+
+    verb = verbs.add_parser("card", help="regenerate the model card from measured figures")
+    verb.set_defaults(run=_card)
+    verb.add_argument("config", type=Path)
+    verb.add_argument("run_folder", type=Path, metavar="run", help="folder with log.jsonl and evaluation.json")
+    verb.add_argument("--docs", type=Path, default=Path("docs"))
+    return parser
+
+
+def _add_config_and_data(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("config", type=Path, help="a TOML file, see training/configs")
+    verb.add_argument(
+        "--data", type=Path, required=True, help="the IDRiD folder: the official download or a compact copy"
+    )
+    verb.add_argument("--fold", type=int, help="hold out this part of the cross-validation, counted from 1")
