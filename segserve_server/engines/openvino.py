@@ -8,41 +8,72 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
+from segserve_server.engines.machine import this_machine
+from segserve_server.repository.manifest import check_engine
+from segserve_server.repository.problem import RepositoryError
+
 UInt8Array = npt.NDArray[np.uint8]
 
 
 class Precision(enum.Enum):
-    """Arithmetic inside the engine. AUTO is BF16 where the CPU multiplies it natively (AMX or AVX512-BF16), else F32."""
+    """Arithmetic inside the engine; AUTO is BF16 where the CPU multiplies it natively (AMX, AVX512-BF16), else F32.
+
+    INT8 exists only as a built engine, since it needs photographs to calibrate on.
+    """
 
     AUTO = "auto"
     BF16 = "bf16"
     F32 = "f32"
+    INT8 = "int8"
+
+
+def engine_path(model: Path, precision: Precision) -> Path:
+    """Where the built engine of an ONNX lies; ``precision``: not AUTO."""
+    return model.with_name(f"{model.stem}.openvino-{precision.value}.blob")
+
+
+def resolve(precision: Precision) -> Precision:
+    """AUTO decided for this CPU; any other precision as it is."""
+    if precision is not Precision.AUTO:
+        return precision
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return Precision.BF16 if "BF16" in capabilities else Precision.F32
+
+
+def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | int]:
+    """OpenVINO's properties for one image at a time on ``threads`` cores; 0 is all of them."""
+    hint = Precision.F32 if precision is Precision.INT8 else precision  # what is not quantised stays exact
+    return {
+        "INFERENCE_PRECISION_HINT": hint.value,
+        "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
 
 
 class OpenVinoEngine:
     """A compiled graph with one input and one output, both UINT8.
 
-    ``threads``: 0 is one per core. Raises FileNotFoundError for missing weights, RuntimeError for a graph that
-    OpenVINO refuses.
+    The engine built for ``precision`` is loaded where one lies beside the ONNX, else the ONNX is compiled.
+    ``threads``: 0 is one per core. Raises FileNotFoundError for missing weights, RepositoryError for a built engine
+    that does not fit this machine or that INT8 needs and is not there, RuntimeError for a graph that OpenVINO refuses.
     """
 
     def __init__(self, model: Path, *, precision: Precision = Precision.AUTO, threads: int = 0) -> None:
         if not model.is_file():
             raise FileNotFoundError(f"{model.name} is missing from version folder {model.parent.name}")
-        core = openvino.Core()
-        if precision is Precision.AUTO:
-            capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-            precision = Precision.BF16 if "BF16" in capabilities else Precision.F32
-        self.precision = precision
-        self._compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": precision.value,
-                "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
+        self.precision = resolve(precision)
+        options = compile_options(self.precision, threads)
+        built = engine_path(model, self.precision)
+        self.is_prebuilt = built.is_file()
+        if self.is_prebuilt:
+            self._compiled = _load_built(built, options)
+        elif self.precision is Precision.INT8:
+            raise RepositoryError(
+                f"{built.name} is missing from version folder {model.parent.name}: build it with "
+                "python -m build_engines build MODEL --target openvino --precision int8, or choose another precision"
+            )
+        else:
+            self._compiled = openvino.Core().compile_model(model, "CPU", options)
         self._request = self._compiled.create_infer_request()
 
     def infer(self, images: UInt8Array) -> UInt8Array:
@@ -51,3 +82,13 @@ class OpenVinoEngine:
         self._request.infer({0: source})
         result: UInt8Array = self._request.get_output_tensor(0).data
         return result
+
+
+def _load_built(engine: Path, options: dict[str, str | int]) -> openvino.CompiledModel:
+    problems = check_engine(engine, this_machine())
+    if problems:
+        raise RepositoryError(problems[0])
+    try:
+        return openvino.Core().import_model(engine.read_bytes(), "CPU", options)
+    except RuntimeError as error:
+        raise RepositoryError(f"OpenVINO refuses {engine.name}: build it again or remove it") from error
