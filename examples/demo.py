@@ -1,5 +1,6 @@
-"""``make demo``: the example photographs through a real Triton on this machine; overlays, masks and reports into out/."""
+"""``make demo``: the example photographs through a real Triton on this machine, overlays and reports into out/."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -12,10 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> int:
     """Start a server on free ports, do what a user would do on the command line, stop it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "out", help="where results go (default: out/)")
+    out = parser.parse_args().out
     photographs = sorted(str(path) for path in (ROOT / "examples").glob("*.jpg"))
+    print("starting a Triton on this machine ...", flush=True)
     try:
         with EmbeddedServer(ROOT / "model_repository", variant="cpu") as server:
-            return segserve(["segment", *photographs, "--out", str(ROOT / "out"), "--url", server.grpc_url])
+            return segserve(["segment", *photographs, "--out", str(out), "--url", server.grpc_url])
     except EmbeddedServerError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
