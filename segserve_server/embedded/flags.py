@@ -14,6 +14,8 @@ Version = tuple[int, int]
 #: The oldest server that this table was tried on, and the one that the PyPI wheel carries.
 EMBEDDED_VERSION: Version = (2, 51)
 
+_ADMIN_APIS = "model-repository,shared-memory,trace,logging"
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -57,9 +59,10 @@ def flag_table(settings: ServerSettings) -> tuple[Flag, ...]:
         # EXPLICIT, so that the supervisor can reload a model whose stub died; `*` loads every folder.
         Flag("--model-control-mode=explicit"),
         Flag("--load-model=*"),
-        # The API that loads models also accepts model files: on a developer's machine any web page could post some.
-        Flag(f"--http-restricted-api=model-repository:admin-key={settings.admin_key}"),
-        Flag(f"--grpc-restricted-protocol=model-repository:admin-key={settings.admin_key}"),
+        # Loading a model also takes its files from the request: any web page open on this machine could post a
+        # Python model. The others change the server or read its memory; none is needed to be served.
+        Flag(f"--http-restricted-api={_ADMIN_APIS}:admin-key={settings.admin_key}"),
+        Flag(f"--grpc-restricted-protocol={_ADMIN_APIS}:admin-key={settings.admin_key}"),
         Flag("--disable-auto-complete-config"),
         Flag("--exit-on-error=true"),
         Flag("--strict-readiness=true"),

@@ -117,18 +117,17 @@ def libpython_name() -> str:
     return f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
 
 
+def library_folders() -> list[Path]:
+    """Where to look for libpython: the interpreter's own folders, then the distribution's."""
+    configured = sysconfig.get_config_var("LIBDIR")
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    own = [Path(sys.base_prefix) / "lib", *([Path(configured)] if configured else [])]
+    return own + [Path(folder) for folder in (f"/usr/lib/{multiarch}", "/usr/lib64", "/usr/local/lib", "/usr/lib")]
+
+
 def find_libpython() -> Path:
     """This interpreter's shared library; RuntimeMissingError if there is none."""
-    configured = [sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL")]
-    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
-    # The interpreter's own first: a distribution's library of the same minor version is the second choice.
-    candidates = [
-        Path(sys.base_prefix) / "lib",
-        *(Path(folder) for folder in configured if folder),
-        *(Path(root) / multiarch for root in ("/usr/lib", "/lib")),
-        *(Path(folder) for folder in ("/usr/lib64", "/usr/local/lib", "/usr/lib")),
-    ]
-    for folder in candidates:
+    for folder in library_folders():
         if (folder / libpython_name()).exists():
             return folder / libpython_name()
     package = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
