@@ -1,0 +1,92 @@
+"""An event loop in a thread of its own, which threads without one hand their coroutines to."""
+
+import asyncio
+import concurrent.futures
+import threading
+import weakref
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from segserve._fork import call_in_child
+from segserve.errors import ClientClosedError
+
+T = TypeVar("T")
+
+
+class Portal:
+    """Starts its thread on first use, and again in a forked child."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._reset()
+        call_in_child(self._reset)
+
+    def _reset(self) -> None:
+        # In a forked child neither the thread nor the lock's holder exists.
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run a coroutine in the loop; cancelling the future cancels it. Raises ClientClosedError."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        except BaseException:
+            coroutine.close()
+            raise
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine and wait for it; an interrupt of the waiting thread cancels it."""
+        return wait_for(self.start(coroutine))
+
+    def close(self) -> None:
+        """Cancel what still runs and end the thread. May be called twice."""
+        with self._lock:
+            self._closed = True
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("the client is closed")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="segserve", daemon=True)
+                self._thread.start()
+                # For a client that is dropped without being closed.
+                weakref.finalize(self, _stop, weakref.ref(self._loop))
+            return self._loop
+
+
+def wait_for(future: "Future[T]") -> T:
+    """Wait for a future of ``start``; an interrupt cancels it. Raises ClientClosedError if the client was closed."""
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise ClientClosedError("the client was closed during the call") from None
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        leftovers = asyncio.all_tasks(loop)
+        for task in leftovers:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+def _stop(reference: "weakref.ref[asyncio.AbstractEventLoop]") -> None:
+    loop = reference()
+    if loop is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(loop.stop)
