@@ -14,7 +14,7 @@ from training.workers import Worker
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_LABELLED, _UNLABELLED, _CONTRASTIVE = range(3)
+_LABELLED, _UNLABELLED, _CONTRASTIVE, _HEALTHY = range(4)
 
 
 def to_network_input(images: UInt8Array) -> Tensor:
@@ -40,6 +40,15 @@ def labelled_batch(
     return to_network_input(np.stack([image for image, _ in pairs])), to_targets(np.stack([m for _, m in pairs]))
 
 
+def healthy_batch(
+    samples: Sequence[UnlabelledSample], config: OptimiserConfig, *, size: int, step: int, worker: Worker
+) -> Tensor:
+    """This worker's crops of photographs without any lesion: images [n, 3, crop, crop]."""
+    drawn = _draw(len(samples), size, (config.seed, step, _HEALTHY), worker)
+    crops = [random_landmark_crop(samples[index], crop=config.crop, rng=rng)[0] for index, rng in drawn]
+    return to_network_input(np.array(crops, np.uint8).reshape(-1, config.crop, config.crop, 3))
+
+
 def unlabelled_batch(
     samples: Sequence[UnlabelledSample], config: OptimiserConfig, *, size: int, step: int, worker: Worker
 ) -> tuple[Tensor, Tensor]:
@@ -48,7 +57,9 @@ def unlabelled_batch(
         random_landmark_crop(samples[index], crop=config.crop, rng=rng)
         for index, rng in _draw(len(samples), size, (config.seed, step, _UNLABELLED), worker)
     ]
-    return to_network_input(np.stack([image for image, _ in pairs])), to_targets(np.stack([m for _, m in pairs]))
+    images = np.array([image for image, _ in pairs], np.uint8).reshape(-1, config.crop, config.crop, 3)
+    heat_maps = np.array([heat for _, heat in pairs], np.uint8).reshape(-1, config.crop, config.crop, 2)
+    return to_network_input(images), to_targets(heat_maps)
 
 
 def contrastive_batch(
@@ -65,6 +76,8 @@ def contrastive_batch(
 
 def _draw(count: int, size: int, seed: tuple[int, int, int], worker: Worker) -> list[tuple[int, np.random.Generator]]:
     """Which photographs a step shows, and a generator for each crop; the worker's share of them."""
+    if size == 0:
+        return []
     chosen = np.random.default_rng(seed).choice(count, size=size, replace=count < size)
     everyone = [(int(index), np.random.default_rng((*seed, slot))) for slot, index in enumerate(chosen)]
     return everyone[worker.rank :: worker.count]

@@ -54,6 +54,7 @@ def _training_values(config: TrainConfig, facts: dict[str, Any]) -> dict[str, st
         "trained_count": str(len(facts["training"])),
         "held_count": str(len(facts["validation"])),
         "held_out": ", ".join(facts["validation"]),
+        "healthy_trained": str(facts["healthy"] or "none"),
         "unlabelled": str(facts["unlabelled"] or "none"),
         "steps": str(optimiser.steps),
         "batch": str(optimiser.batch),

@@ -41,8 +41,8 @@ class NetworkConfig:
     """U-Net whose decoder stops at half the input's resolution; its logits are upsampled bilinearly.
 
     ``decoder_channels``: one width per decoder block, deepest first. ``start``: where the encoder's weights come from,
-    ``imagenet``, ``random`` or the path of a checkpoint that ``pretrain`` wrote. ``landmarks``: also heat maps of the
-    optic disc's and the fovea's centre.
+    ``imagenet``, ``random``, the path of a checkpoint that ``pretrain`` wrote, or of one that ``train`` wrote, whose
+    whole averaged network is taken. ``landmarks``: also heat maps of the optic disc's and the fovea's centre.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -79,6 +79,19 @@ class UnlabelledConfig:
 
     def __post_init__(self) -> None:
         _require(self.batch >= 0, "unlabelled.batch must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthyConfig:
+    """Photographs graded 0, ``batch`` crops of them in each step: whatever is marked in them is false.
+
+    Half of them, drawn by DataConfig.split_seed, only ever check and are never trained on.
+    """
+
+    batch: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 0, "healthy.batch must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    healthy: HealthyConfig = field(default_factory=HealthyConfig)
     unlabelled: UnlabelledConfig = field(default_factory=UnlabelledConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)

@@ -12,10 +12,10 @@ from segserve_server.repository.weights import weights_path
 from training.config import TrainConfig
 from training.evaluation import HealthyFigures, evaluate, evaluate_healthy
 from training.figures import evaluation_table, sweep_table, temperature_table, to_json, write_json
-from training.idrid import AnnotatedPhotograph, leave_out_copies, list_annotated, list_graded
+from training.idrid import AnnotatedPhotograph, GradedPhotograph, leave_out_copies, list_annotated, list_graded
 from training.predictions import Prediction, predict
 from training.served_graph import ReferenceEngine
-from training.split import split_stems
+from training.split import split_healthy, split_stems
 from training.sweep import choose, sweep
 from training.temperature import fit_temperature
 
@@ -58,8 +58,7 @@ def run_evaluation(config: TrainConfig, request: EvaluationRequest, *, json_path
     healthy_predictions: list[Prediction] = []
     healthy: HealthyFigures | None = None
     if request.healthy:
-        graded = leave_out_copies(list_graded(request.data), trained)
-        healthy_predictions = list(predict([p for p in graded if p.grade == 0], engine, preprocessing.settings))
+        healthy_predictions = list(predict(_choose_healthy(config, request, trained), engine, preprocessing.settings))
         healthy = evaluate_healthy(healthy_predictions, postprocessing.settings)
     settings = postprocessing.settings.classes[0]
     figures: dict[str, Any] = {
@@ -97,3 +96,13 @@ def _choose_photographs(
     if request.part is Part.ALL:
         return training, split.training
     return [p for p in training if p.stem in split.validation], split.training
+
+
+def _choose_healthy(
+    config: TrainConfig, request: EvaluationRequest, trained: tuple[str, ...]
+) -> list[GradedPhotograph]:
+    """The photographs graded 0 that did not train: half of them, or all where the run used none of them."""
+    graded = leave_out_copies(list_graded(request.data), trained)
+    halves = split_healthy(graded, config.data)
+    used = halves.training if config.healthy.batch or config.unlabelled.batch else ()
+    return [p for p in graded if p.grade == 0 and p.stem not in used]

@@ -15,6 +15,8 @@ from training.errors import DataError
 LESIONS = ("HE", "MA", "EX", "SE", "OD")
 """Annotated structures, the served one first: haemorrhages, microaneurysms, hard and soft exudates, optic disc."""
 
+DISC = "OD"
+
 _PUBLISHED_MASKS = {
     "HE": "*. Haemorrhages",
     "MA": "*. Microaneurysms",

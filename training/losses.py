@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.config import LossConfig
-from training.idrid import LESIONS
+from training.idrid import DISC, LESIONS
 from training.network import RECONSTRUCTION_CHANNELS
 
 _SMOOTH = 1.0
@@ -25,12 +25,18 @@ def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def multitask_loss(logits: Tensor, masks: Tensor, images: Tensor, config: LossConfig) -> Tensor:
-    """Served class + auxiliary classes + reconstruction, for crops with masks.
+    """Served class + auxiliary classes + reconstruction, for crops with masks and, after them, of healthy eyes.
 
-    ``logits``: [N, C, H, W] in the network's order; ``masks``: [N, 5, H, W]; ``images``: [N, 3, H, W], the input.
+    ``logits``: [N, C, H, W] in the network's order; ``images``: [N, 3, H, W], the input; ``masks``: [M, 5, H, W] of the
+    first M crops. The others have no lesion; where their optic disc lies is not known.
     """
-    served = segmentation_loss(logits[:, 0], masks[:, 0])
-    auxiliary = torch.stack([segmentation_loss(logits[:, i], masks[:, i]) for i in range(1, len(LESIONS))]).mean()
+    healthy = masks.new_zeros((len(images) - len(masks), *masks.shape[1:]))
+    targets = torch.cat([masks, healthy])
+    served = segmentation_loss(logits[:, 0], targets[:, 0])
+    known = {index: len(masks) if lesion == DISC else len(images) for index, lesion in enumerate(LESIONS)}
+    auxiliary = torch.stack(
+        [segmentation_loss(logits[: known[i], i], targets[: known[i], i]) for i in range(1, len(LESIONS))]
+    ).mean()
     return served + config.auxiliary * auxiliary + config.reconstruction * reconstruction_loss(logits, images)
 
 

@@ -51,16 +51,19 @@ def upsample(logits: Tensor) -> Tensor:
     return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def start_encoder(encoder: nn.Module, start: str) -> None:
-    """Fill the encoder as NetworkConfig.start says: ``imagenet``, ``random`` or a pre-training checkpoint's path."""
+def start_network(network: SegmentationNetwork, start: str) -> None:
+    """Fill the network as NetworkConfig.start says. Raises RunError for a checkpoint that does not fit."""
     if start == "imagenet":
-        _load_imagenet(encoder)
+        _load_imagenet(network.encoder)
     elif start != "random":
-        path = Path(start)
+        state = load_checkpoint(Path(start))
         try:
-            encoder.load_state_dict(load_checkpoint(path)["encoder"])
+            if "encoder" in state:
+                network.encoder.load_state_dict(state["encoder"])
+            else:
+                network.load_state_dict(state["average"])
         except (KeyError, RuntimeError) as error:
-            raise RunError(f"{path} is not a pre-training checkpoint of this encoder") from error
+            raise RunError(f"{start} is not a checkpoint of this network or of its encoder") from error
 
 
 def _load_imagenet(encoder: nn.Module) -> None:

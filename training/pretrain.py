@@ -18,10 +18,10 @@ from training.batches import contrastive_batch
 from training.config import PretrainConfig
 from training.idrid import leave_out_copies, list_annotated, list_graded
 from training.loop import autocast, copy_module, run_task, update_average
-from training.network import SegmentationNetwork, start_encoder
+from training.network import SegmentationNetwork, start_network
 from training.run_log import Record
 from training.samples import UnlabelledSample, load_unlabelled
-from training.split import split_stems
+from training.split import split_healthy, split_stems
 from training.workers import Worker, join_workers
 
 
@@ -45,8 +45,9 @@ class ContrastTask:
     def __init__(self, config: PretrainConfig, *, samples: Sequence[UnlabelledSample], worker: Worker) -> None:
         torch.manual_seed(config.optimiser.seed)
         self._config, self._samples, self._worker = config, samples, worker
-        encoder = SegmentationNetwork(config.network).encoder
-        start_encoder(encoder, config.network.start)
+        network = SegmentationNetwork(config.network)
+        start_network(network, config.network.start)
+        encoder = network.encoder
         query = Projection(encoder, features=encoder.out_channels[-1], dimension=config.moco.dimension)
         self.module: torch.nn.Module = query.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._keys = copy_module(self.module).train()  # batch norm by batch, as in the query encoder
@@ -104,10 +105,15 @@ class ContrastTask:
 
 
 def pretrain(config: PretrainConfig, *, data: Path, output: Path, fold: int | None = None) -> Path:
-    """Pre-train or go on; returns the checkpoint. Copies of photographs that ``fold`` holds out are not looked at."""
+    """Pre-train or go on; returns the checkpoint.
+
+    Not looked at: copies of annotated photographs that are held out, and the healthy ones that only check.
+    """
     cv2.setNumThreads(1)
     split = split_stems([p.stem for p in list_annotated(data)], config.data, fold=fold)
-    photographs = leave_out_copies(list_graded(data), split.validation)
+    graded = leave_out_copies(list_graded(data), split.validation)
+    checking = split_healthy(graded, config.data).validation
+    photographs = [p for p in graded if p.stem not in checking]
     settings = PreprocessSettings(grid=config.data.grid)
     with join_workers() as worker:
         task = ContrastTask(config, samples=load_unlabelled(photographs, settings), worker=worker)

@@ -16,19 +16,31 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """``fold``: the part held out by cross-validation, or None for the configuration's own split."""
+    """``fold``: the part held out by cross-validation, or None for the configuration's own split.
+
+    ``healthy``, ``unlabelled``: how many graded photographs taught what a healthy eye looks like, and reconstruction.
+    """
 
     machine: str
     torch: str
     fold: int | None
     training: tuple[str, ...]
     validation: tuple[str, ...]
+    healthy: int
     unlabelled: int
 
 
-def write_run_facts(output: Path, *, split: Split, fold: int | None, unlabelled: int) -> None:
+def write_run_facts(output: Path, *, split: Split, fold: int | None, healthy: int, unlabelled: int) -> None:
     """Write ``run.json`` into the run's folder."""
-    facts = RunFacts(_describe_machine(), torch.__version__, fold, split.training, split.validation, unlabelled)
+    facts = RunFacts(
+        machine=_describe_machine(),
+        torch=torch.__version__,
+        fold=fold,
+        training=split.training,
+        validation=split.validation,
+        healthy=healthy,
+        unlabelled=unlabelled,
+    )
     output.mkdir(parents=True, exist_ok=True)
     (output / FILE_NAME).write_text(json.dumps(dataclasses.asdict(facts), indent=1) + "\n", encoding="utf-8")
 

@@ -1,12 +1,13 @@
 """Which annotated photographs train and which are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.config import DataConfig
 from training.errors import ConfigError
+from training.idrid import GradedPhotograph
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,11 @@ def split_stems(stems: Sequence[str], config: DataConfig, *, fold: int | None = 
         raise ConfigError(f"fold {fold} does not exist: folds are 1 to {config.folds}")
     held_out = {stems[i] for i in chosen}
     return Split(tuple(s for s in stems if s not in held_out), tuple(s for s in stems if s in held_out))
+
+
+def split_healthy(photographs: Iterable[GradedPhotograph], config: DataConfig) -> Split:
+    """Halve the photographs graded 0 by ``config.split_seed``: those that may train, and those that only check."""
+    stems = [p.stem for p in photographs if p.grade == 0]
+    order = np.random.default_rng(config.split_seed).permutation(len(stems))
+    checking = {stems[i] for i in order[::2]}
+    return Split(tuple(s for s in stems if s not in checking), tuple(s for s in stems if s in checking))

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from segserve_server.imaging.metrics import average_precision
 from segserve_server.imaging.settings import PreprocessSettings
-from training.batches import labelled_batch, to_network_input, unlabelled_batch
+from training.batches import healthy_batch, labelled_batch, to_network_input, unlabelled_batch
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.idrid import leave_out_copies, list_annotated, list_graded
 from training.loop import autocast, copy_module, run_task, update_average
 from training.losses import multitask_loss, unlabelled_loss
-from training.network import SegmentationNetwork, start_encoder, upsample
+from training.network import SegmentationNetwork, start_network, upsample
 from training.run_facts import write_run_facts
 from training.run_log import Record
 from training.samples import Sample, UnlabelledSample, load_samples, load_unlabelled
-from training.split import split_stems
+from training.split import split_healthy, split_stems
 from training.workers import Worker, join_workers
 
 _VALIDATION_STRIDE = 4  # every fourth pixel of the model grid is enough for a guide
@@ -36,36 +36,40 @@ class SegmentationTask:
         *,
         training: Sequence[Sample],
         validation: Sequence[Sample],
+        healthy: Sequence[UnlabelledSample],
         unlabelled: Sequence[UnlabelledSample],
         worker: Worker,
     ) -> None:
         torch.manual_seed(config.optimiser.seed)
         self._config = config
-        self._training, self._validation, self._unlabelled = training, validation, unlabelled
+        self._training, self._validation = training, validation
+        self._healthy, self._unlabelled = healthy, unlabelled
         self._worker = worker
         network = SegmentationNetwork(config.network)
-        start_encoder(network.encoder, config.network.start)
+        start_network(network, config.network.start)
         self.module: torch.nn.Module = network.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = copy_module(self.module)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Images and masks, then images and heat maps of photographs without masks (none: empty tensors)."""
-        settings, size = self._config.optimiser, self._config.unlabelled.batch
-        images, masks = labelled_batch(self._training, settings, step=step, worker=self._worker)
-        if not size:
-            return images, masks
-        return images, masks, *unlabelled_batch(self._unlabelled, settings, size=size, step=step, worker=self._worker)
+        """Images (annotated, healthy, unlabelled), masks of the first of them, heat maps of the last."""
+        config, worker = self._config, self._worker
+        images, masks = labelled_batch(self._training, config.optimiser, step=step, worker=worker)
+        healthy = healthy_batch(self._healthy, config.optimiser, size=config.healthy.batch, step=step, worker=worker)
+        unlabelled, heat_maps = unlabelled_batch(
+            self._unlabelled, config.optimiser, size=config.unlabelled.batch, step=step, worker=worker
+        )
+        return torch.cat([images, healthy, unlabelled]), masks, heat_maps
 
     def loss(self, module: torch.nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """One pass over all crops, then each kind's own losses."""
-        images, masks, *unlabelled = batch
-        everything = torch.cat([images, unlabelled[0]]) if unlabelled else images
+        images, masks, heat_maps = batch
         with autocast(images.device):
-            logits = module(everything)
+            logits = module(images)
         logits = upsample(logits.float())
-        loss = multitask_loss(logits[: len(images)], masks, images, self._config.loss)
-        if unlabelled:
-            loss = loss + unlabelled_loss(logits[len(images) :], unlabelled[1], unlabelled[0], self._config.loss)
+        judged = len(images) - len(heat_maps)
+        loss = multitask_loss(logits[:judged], masks, images[:judged], self._config.loss)
+        if len(heat_maps):
+            loss = loss + unlabelled_loss(logits[judged:], heat_maps, images[judged:], self._config.loss)
         return loss
 
     def after_step(self, step: int) -> None:
@@ -98,7 +102,7 @@ class SegmentationTask:
 def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = None) -> Path:
     """Train or go on training; returns the checkpoint. Writes ``checkpoint.pt`` and ``log.jsonl`` into ``output``.
 
-    Photographs that are held out, and copies of them among the unlabelled ones, are never trained on.
+    Never trained on: photographs that are held out, their copies among the graded ones, and healthy ones that check.
     """
     cv2.setNumThreads(1)  # crops are cut in a thread beside the network's own
     photographs = list_annotated(data)
@@ -106,14 +110,19 @@ def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = N
     if not split.training:
         raise ConfigError(f"{config.name} holds out all {len(photographs)} photographs: lower data.validation_count")
     settings = PreprocessSettings(grid=config.data.grid)
-    unlabelled = leave_out_copies(list_graded(data), split.validation) if config.unlabelled.batch else []
+    needed = config.unlabelled.batch or config.healthy.batch
+    graded = leave_out_copies(list_graded(data), split.validation) if needed else []
+    halves = split_healthy(graded, config.data)
+    healthy = [p for p in graded if p.stem in halves.training] if config.healthy.batch else []
+    unlabelled = [p for p in graded if p.stem not in halves.validation] if config.unlabelled.batch else []
     with join_workers() as worker:
         if worker.leads:
-            write_run_facts(output, split=split, fold=fold, unlabelled=len(unlabelled))
+            write_run_facts(output, split=split, fold=fold, healthy=len(healthy), unlabelled=len(unlabelled))
         task = SegmentationTask(
             config,
             training=load_samples([p for p in photographs if p.stem in split.training], settings),
             validation=load_samples([p for p in photographs if p.stem in split.validation], settings),
+            healthy=load_unlabelled(healthy, settings),
             unlabelled=load_unlabelled(unlabelled, settings),
             worker=worker,
         )

@@ -8,6 +8,7 @@ import pytest
 
 from training.config import (
     DataConfig,
+    HealthyConfig,
     LoggingConfig,
     NetworkConfig,
     OptimiserConfig,
@@ -34,6 +35,8 @@ landmarks = true
 steps = 12
 batch = 2
 crop = 64
+[healthy]
+batch = 1
 [unlabelled]
 batch = 2
 [logging]
@@ -94,6 +97,7 @@ def config() -> TrainConfig:
         data=DataConfig(grid=128, validation_count=2),
         network=NetworkConfig(decoder_channels=(16, 16, 16, 16), start="random", landmarks=True),
         optimiser=OptimiserConfig(steps=12, batch=2, crop=64),
+        healthy=HealthyConfig(batch=1),
         unlabelled=UnlabelledConfig(batch=2),
         logging=LoggingConfig(log_every=1, checkpoint_every=2, validate_every=6),
     )

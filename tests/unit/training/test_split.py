@@ -1,12 +1,14 @@
 """Splits are drawn once by their seed, and folds cover every photograph."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from training.config import DataConfig
 from training.errors import ConfigError
-from training.split import split_stems
+from training.idrid import GradedPhotograph
+from training.split import split_healthy, split_stems
 
 STEMS = [f"P_{i}" for i in range(11)]
 
@@ -34,3 +36,11 @@ def test_nothing_held_out_trains_on_all() -> None:
 def test_a_fold_that_does_not_exist_is_refused(fold: int) -> None:
     with pytest.raises(ConfigError, match="folds are 1 to 3"):
         split_stems(STEMS, DataConfig(), fold=fold)
+
+
+def test_half_of_the_healthy_photographs_only_check() -> None:
+    graded = [GradedPhotograph(f"G_{i}", Path(), i % 2, (0, 0), (0, 0), "") for i in range(12)]
+    halves = split_healthy(graded, DataConfig())
+    assert len(halves.training) == len(halves.validation) == 3
+    assert set(halves.training + halves.validation) == {f"G_{i}" for i in range(0, 12, 2)}
+    assert halves == split_healthy(graded, DataConfig())

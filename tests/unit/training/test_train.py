@@ -76,7 +76,8 @@ def test_a_run_says_what_it_was_trained_on(finished_run: Path) -> None:
     facts = read_json(finished_run / "run.json")
     assert len(facts["training"]) == 4
     assert len(facts["validation"]) == 2
-    assert facts["unlabelled"] == 3
+    assert facts["healthy"] == 1
+    assert facts["unlabelled"] == 2  # the other healthy one only checks
 
 
 def test_another_configuration_does_not_go_on_with_a_run(config: TrainConfig, data: Path, finished_run: Path) -> None:
