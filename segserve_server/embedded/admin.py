@@ -17,28 +17,34 @@ class Admin:
         self._settings = settings
 
     def is_ready(self, models: tuple[str, ...]) -> bool:
-        """Whether the server and each of `models` say they can take requests."""
-        paths = ["/v2/health/ready", *(f"/v2/models/{name}/ready" for name in models)]
-        return all(self._status("GET", path, timeout_s=_ANSWER_S) == 200 for path in paths)
+        """Whether the server is ready, with each of `models`.
+
+        Only a server that holds our key counts: another one that listens on the port may be ready too.
+        """
+        status, index = self._request("POST", "/v2/repository/index", {"ready": True}, timeout_s=_ANSWER_S)
+        if status != 200 or not set(models) <= {entry["name"] for entry in json.loads(index)}:
+            return False
+        return self._request("GET", "/v2/health/ready", timeout_s=_ANSWER_S)[0] == 200
 
     def load(self, model: str, *, timeout_s: float) -> bool:
         """Load `model`, again if its files have changed; True once it has been loaded."""
-        return self._status("POST", f"/v2/repository/models/{model}/load", timeout_s=timeout_s) == 200
+        return self._request("POST", f"/v2/repository/models/{model}/load", {}, timeout_s=timeout_s)[0] == 200
 
     def unload(self, model: str, *, timeout_s: float) -> bool:
         """Unload `model`; True once the server has begun to."""
-        return self._status("POST", f"/v2/repository/models/{model}/unload", timeout_s=timeout_s) == 200
+        return self._request("POST", f"/v2/repository/models/{model}/unload", {}, timeout_s=timeout_s)[0] == 200
 
-    def _status(self, method: str, path: str, *, timeout_s: float) -> int | None:
-        """The status code of the answer, or None if there was none."""
+    def _request(
+        self, method: str, path: str, body: dict[str, bool] | None = None, *, timeout_s: float
+    ) -> tuple[int | None, bytes]:
+        """The status code and body of the answer; None and nothing if there was none."""
         connection = http.client.HTTPConnection(LOOPBACK, self._settings.ports.http, timeout=timeout_s)
         headers = {"Content-Type": "application/json", "admin-key": self._settings.admin_key}
         try:
-            connection.request(method, path, json.dumps({}) if method == "POST" else None, headers)
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            response.read()
-            return response.status
+            return response.status, response.read()
         except (OSError, http.client.HTTPException):
-            return None
+            return None, b""
         finally:
             connection.close()

@@ -127,7 +127,7 @@ class Supervisor:
             # A bug here must not look like an orderly stop to whoever waits for the server.
             self._failure = ServerFailedError(f"the supervisor failed and has stopped the server: {error!r}")
         finally:
-            self._end_process()
+            self._end_process(at_once=self._failure is not None)
             self._state = State.FAILED if self._failure else State.STOPPED
             self._started.set()
 

@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The shipped model repository, served on the CPU; shared by all tests, so none may kill it or its models."""
+    """The shipped model repository, served on the CPU; shared by all tests, so none may kill it or its models.
+
+    As in a hospital, the model repository API is restricted, its index too (403, gRPC UNAVAILABLE): which models there
+    are is told by the statistics of all, `GET /v2/models/stats` or ModelStatistics without a name.
+    """
     with EmbeddedServer(ROOT / "model_repository", variant="cpu", log=print) as running:
         yield running
 
