@@ -1,18 +1,17 @@
-"""``python -m training card``: docs/model-card.md and its plots, from a run's measured figures alone."""
+"""``python -m training card``: docs/model-card.md and its plots, from the measured figures of runs alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from training.config import TrainConfig
 from training.errors import RunError
 from training.figures import read_json
 from training.plots import plot_log, plot_reliability
 from training.run_facts import FILE_NAME as FACTS_NAME
 from training.run_log import FILE_NAME as LOG_NAME
-from training.run_log import read_log, trained_seconds
+from training.run_log import Record, join_logs, read_log, trained_seconds
 from training.sweep import MAXIMUM_HEALTHY_SHARE
 
 EVALUATION = "evaluation.json"
@@ -22,47 +21,62 @@ SELECTION = "selection.json"
 _TEMPLATE = "model_card.template.md"
 
 
-def write_card(config: TrainConfig, *, run: Path, docs: Path) -> None:
+def write_card(stages: Sequence[Path], *, docs: Path) -> None:
     """Write ``docs/model-card.md`` and ``docs/images/*.png``.
 
-    ``run`` holds log.jsonl, run.json, evaluation.json and selection.json. Raises RunError for what is missing, and when
-    evaluation and selection belong to different weights of the run.
+    ``stages``: folders of the runs that led to the weights, first to last, each with log.jsonl and run.json; the last
+    also holds evaluation.json and selection.json. Raises RunError for what is missing, and when the two were measured
+    at different steps.
     """
-    evaluation, selection = read_json(run / EVALUATION), read_json(run / SELECTION)
-    facts, log = read_json(run / FACTS_NAME), read_log(run / LOG_NAME)
+    evaluation, selection = read_json(stages[-1] / EVALUATION), read_json(stages[-1] / SELECTION)
+    facts, logs = [read_json(run / FACTS_NAME) for run in stages], [read_log(run / LOG_NAME) for run in stages]
     if "healthy" not in evaluation or "sweep" not in selection or "temperature_fit" not in selection:
-        raise RunError(f"{run} lacks figures: evaluate with grade 0 photographs, and with --fit-temperature --sweep")
+        raise RunError(f"{stages[-1]} lacks figures: evaluate with grade 0 photographs, --fit-temperature and --sweep")
     if evaluation["weights"]["step"] != selection["weights"]["step"]:
-        raise RunError(f"{run}: evaluation and selection belong to different steps; measure both again")
-    values = _training_values(config, facts) | _figure_values(evaluation) | _choice_values(evaluation, selection)
-    values |= {"run": run.name, "hours": f"{trained_seconds(log) / 3600:.1f}"}
+        raise RunError(f"{stages[-1]}: evaluation and selection belong to different steps; measure both again")
+    values = _training_values(facts, logs) | _figure_values(evaluation) | _choice_values(evaluation, selection)
     template = Template((files("training") / _TEMPLATE).read_text("utf-8"))
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "model-card.md").write_text(template.substitute(values), encoding="utf-8")
-    plot_log(log, docs / "images" / "training-log.png")
+    plot_log(join_logs(logs), docs / "images" / "training-log.png")
     plot_reliability(evaluation["reliability"], docs / "images" / "reliability.png")
 
 
-def _training_values(config: TrainConfig, facts: dict[str, Any]) -> dict[str, str]:
-    optimiser = config.optimiser
+def _training_values(stages: Sequence[dict[str, Any]], logs: Sequence[list[Record]]) -> dict[str, str]:
+    last = stages[-1]
+    network, data = last["config"]["network"], last["config"]["data"]
     return {
-        "encoder": config.network.encoder,
-        "start": config.network.start,
-        "decoder": " ".join(str(width) for width in config.network.decoder_channels),
-        "grid": str(config.data.grid),
-        "split_seed": str(config.data.split_seed),
-        "trained_count": str(len(facts["training"])),
-        "held_count": str(len(facts["validation"])),
-        "held_out": ", ".join(facts["validation"]),
-        "healthy_trained": str(facts["healthy"] or "none"),
-        "unlabelled": str(facts["unlabelled"] or "none"),
-        "steps": str(optimiser.steps),
-        "batch": str(optimiser.batch),
-        "crop": str(optimiser.crop),
-        "learning_rate": f"{optimiser.learning_rate:g}",
-        "seed": str(optimiser.seed),
-        "machine": facts["machine"],
-        "torch": facts["torch"],
+        "encoder": network["encoder"],
+        "decoder": " ".join(str(width) for width in network["decoder_channels"]),
+        "grid": str(data["grid"]),
+        "split_seed": str(data["split_seed"]),
+        "trained_count": str(len(last["training"])),
+        "held_count": str(len(last["validation"])),
+        "held_out": ", ".join(last["validation"]),
+        "stages": _stage_table(stages, logs),
+    }
+
+
+def _stage_table(stages: Sequence[dict[str, Any]], logs: Sequence[list[Record]]) -> str:
+    columns = [_stage_column(facts, log) for facts, log in zip(stages, logs, strict=True)]
+    names, *rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
+    return _table([names, ("---",) * len(names), *rows])
+
+
+def _stage_column(facts: dict[str, Any], log: list[Record]) -> dict[str, str]:
+    config, optimiser = facts["config"], facts["config"]["optimiser"]
+    done = max((record["step"] for record in log), default=0)
+    return {
+        "stage": config["name"],
+        "starts from": config["network"]["start"],
+        "steps": f"{done} of {optimiser['steps']}",
+        "crops per step": f"{optimiser['batch']} annotated, {config['healthy']['batch']} healthy (grade 0), "
+        f"{config['unlabelled']['batch']} unlabelled; {optimiser['crop']} pixels",
+        "photographs": f"{len(facts['training'])} annotated, {facts['healthy']} healthy, "
+        f"{facts['unlabelled']} unlabelled",
+        "optimiser": f"AdamW, one cycle up to {optimiser['learning_rate']:g}, seed {optimiser['seed']}",
+        "hours": f"{trained_seconds(log) / 3600:.1f}, beside other work",
+        "machine": f"{facts['machine']}, torch {facts['torch']}",
     }
 
 

@@ -76,7 +76,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _card(options: argparse.Namespace) -> None:
     from training.card import write_card
 
-    write_card(load_config(options.config, TrainConfig), run=options.run_folder, docs=options.docs)
+    write_card(options.stages, docs=options.docs)
 
 
 def _output(options: argparse.Namespace, name: str) -> Path:
@@ -125,8 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("card", help="regenerate the model card from measured figures")
     verb.set_defaults(run=_card)
-    verb.add_argument("config", type=Path)
-    verb.add_argument("run_folder", type=Path, metavar="run", help="folder with log.jsonl and evaluation.json")
+    verb.add_argument("stages", type=Path, nargs="+", help="folders of the runs that led to the weights, first to last")
     verb.add_argument("--docs", type=Path, default=Path("docs"))
     return parser
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from training.config import TrainConfig
 from training.split import Split
 
 FILE_NAME = "run.json"
@@ -21,6 +22,7 @@ class RunFacts:
     ``healthy``, ``unlabelled``: how many graded photographs taught what a healthy eye looks like, and reconstruction.
     """
 
+    config: TrainConfig
     machine: str
     torch: str
     fold: int | None
@@ -30,9 +32,12 @@ class RunFacts:
     unlabelled: int
 
 
-def write_run_facts(output: Path, *, split: Split, fold: int | None, healthy: int, unlabelled: int) -> None:
+def write_run_facts(
+    output: Path, config: TrainConfig, *, split: Split, fold: int | None, healthy: int, unlabelled: int
+) -> None:
     """Write ``run.json`` into the run's folder."""
     facts = RunFacts(
+        config=config,
         machine=_describe_machine(),
         torch=torch.__version__,
         fold=fold,

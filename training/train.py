@@ -117,7 +117,7 @@ def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = N
     unlabelled = [p for p in graded if p.stem not in halves.validation] if config.unlabelled.batch else []
     with join_workers() as worker:
         if worker.leads:
-            write_run_facts(output, split=split, fold=fold, healthy=len(healthy), unlabelled=len(unlabelled))
+            write_run_facts(output, config, split=split, fold=fold, healthy=len(healthy), unlabelled=len(unlabelled))
         task = SegmentationTask(
             config,
             training=load_samples([p for p in photographs if p.stem in split.training], settings),

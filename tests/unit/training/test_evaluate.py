@@ -110,30 +110,27 @@ def test_each_part_measures_its_photographs(config: TrainConfig, data: Path, rep
     assert "photographs                     2" in run_evaluation(config, EvaluationRequest(**shared, fold=3))  # type: ignore[arg-type]
 
 
-def test_the_card_holds_the_measured_figures(
-    config: TrainConfig, figures_path: Path, finished_run: Path, tmp_path: Path
-) -> None:
+def test_the_card_holds_the_measured_figures(figures_path: Path, finished_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "tiny"
     run.mkdir()
     for name in ("log.jsonl", "run.json"):
         (run / name).write_bytes((finished_run / name).read_bytes())
     for name in ("evaluation.json", "selection.json"):
         (run / name).write_bytes(figures_path.read_bytes())
-    write_card(config, run=run, docs=tmp_path / "docs")
+    write_card([finished_run, run], docs=tmp_path / "docs")
     card = (tmp_path / "docs" / "model-card.md").read_text()
     figures = json.loads(figures_path.read_text())
     assert f"**{figures['aupr_served']:.3f}**" in card
     assert figures["weights"]["sha256"] in card
+    assert "| steps | 12 of 12 | 12 of 12 |" in card
     assert "$" not in card
     for image in ("training-log.png", "reliability.png"):
         assert (tmp_path / "docs" / "images" / image).read_bytes().startswith(b"\x89PNG")
         assert f"images/{image}" in card
 
 
-def test_a_card_without_figures_says_what_to_run(
-    config_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["card", str(config_path), str(tmp_path)]) == 1
+def test_a_card_without_figures_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", str(tmp_path)]) == 1
     assert "evaluation.json" in capsys.readouterr().err
 
 
