@@ -1,9 +1,10 @@
 """``segserve-server serve | check | doctor``."""
 
 import argparse
+import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EmbeddedServerError as error:
         print(f"segserve-server: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,16 +89,17 @@ def _serve(options: argparse.Namespace) -> int:
         log=_print_log,
         grace_s=options.grace,
     )
-    _stop_on_signals(server)
-    server.start()
-    if server.state is State.READY:
-        print(f"ready: {server.grpc_url} {server.http_url} metrics {server.metrics_url}", flush=True)
-    server.wait()
+    with _stopping_on_signals(server):
+        server.start()
+        if server.state is State.READY:
+            print(f"ready: {server.grpc_url} {server.http_url} metrics {server.metrics_url}", flush=True)
+        server.wait()
     return 0
 
 
-def _stop_on_signals(server: EmbeddedServer) -> None:
-    """The first Ctrl-C or SIGTERM asks the server to stop, the second ends it at once."""
+@contextlib.contextmanager
+def _stopping_on_signals(server: EmbeddedServer) -> Iterator[None]:
+    """Inside, the first Ctrl-C or SIGTERM asks the server to stop, the second ends it at once."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
@@ -106,8 +110,15 @@ def _stop_on_signals(server: EmbeddedServer) -> None:
         print("segserve-server: stopping; once more to end at once", file=sys.stderr, flush=True)
         server.request_stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, receive)
+    # nohup has a program ignore the hang-up of its terminal, and that stays so.
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
+    before = {number: signal.signal(number, receive) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_log(line: str) -> None:

@@ -1,5 +1,6 @@
 """A real Triton on this machine, as a context manager."""
 
+import contextlib
 import secrets
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +54,7 @@ class EmbeddedServer:
         self.models = find_models(self.repository)
         self.ports = ports or free_ports()
         self._variant = variant
-        self._log = log or _drop
+        self._log = _tolerant(log) if log else _drop
         self._start_timeout_s = start_timeout_s
         self._grace_s = grace_s
         self._stop = StopSignal()
@@ -162,6 +163,16 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _tolerant(log: LogSink) -> LogSink:
+    """`log`, but a reader that has gone away does not stop the server: its log must be read or it blocks."""
+
+    def take(line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            log(line)
+
+    return take
 
 
 def _drop(line: str) -> None:

@@ -181,6 +181,15 @@ def test_the_log_is_streamed_line_by_line(echo_repository: Path) -> None:
     assert not any("\n" in line for line in lines)
 
 
+def test_a_log_that_nobody_reads_any_more_does_not_stop_the_server(echo_repository: Path) -> None:
+    def broken(line: str) -> None:
+        raise BrokenPipeError(line)
+
+    with EmbeddedServer(echo_repository, log=broken) as running:
+        assert echo(running, "hello") == "OLLEH"
+        running.hurry()
+
+
 @pytest.mark.parametrize("action", ["index", "models/echo/load", "models/echo/unload"])
 def test_the_model_repository_api_needs_the_supervisor_s_key(running: EmbeddedServer, action: str) -> None:
     status, _ = post(running, f"/v2/repository/{action}", "{}", {"Content-Type": "text/plain"})
