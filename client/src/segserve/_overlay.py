@@ -4,6 +4,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from segserve._masks import BoolArray, Masks
 from segserve._photo import decode_photo
@@ -52,7 +53,7 @@ def draw_overlay(
     return overlay
 
 
-def _draw(pixels: np.ndarray, mask: BoolArray, rgb: tuple[int, int, int], *, style: OverlayStyle) -> None:  # type: ignore[type-arg]
+def _draw(pixels: npt.NDArray[np.uint8], mask: BoolArray, rgb: tuple[int, int, int], *, style: OverlayStyle) -> None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
         return
