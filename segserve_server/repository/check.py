@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+from segserve_server.engines.machine import this_machine
 from segserve_server.repository.check_ensemble import check_ensemble
 from segserve_server.repository.check_model import check_model
 from segserve_server.repository.check_settings import check_settings
+from segserve_server.repository.manifest import Target, check_engines
 from segserve_server.repository.models import Model, config_path, model_folders, read_model
 from segserve_server.repository.problem import Problem, RepositoryError
+
+
+_TARGETS = {"tensorrt_plan": Target.TENSORRT, "onnxruntime": Target.ONNXRUNTIME, "python": Target.OPENVINO}
 
 
 def check_repository(repository: Path, variant: str) -> list[Problem]:
@@ -27,4 +32,6 @@ def check_repository(repository: Path, variant: str) -> list[Problem]:
         if model.is_ensemble:
             problems += check_ensemble(model, models)
             problems += check_settings(model, models)
+    loaded = {_TARGETS.get(model.config.platform or model.config.backend) for model in models.values()}
+    problems += check_engines(repository, frozenset(target for target in loaded if target), this_machine())
     return list(dict.fromkeys(problems))  # both ensembles share steps and would report them twice

@@ -113,6 +113,12 @@ def test_a_warm_up_file_that_would_kill_the_server_is_found(repository: Path, co
     assert any("segmentation fault" in str(p) for p in check_repository(repository, "cpu"))
 
 
+def test_a_built_engine_without_a_valid_manifest_is_found(repository: Path) -> None:
+    folder = repository / f"{NAME}_segment/1"
+    (folder / "model.bf16.ov.manifest.json").write_text("{}", "utf-8")
+    assert any("not an engine's manifest" in str(p) for p in check_repository(repository, "cpu"))
+
+
 def test_an_empty_version_folder_is_found(repository: Path) -> None:
     (repository / f"{NAME}/1/README.md").unlink()
     assert any("no version folder" in str(p) for p in check_repository(repository, "cpu"))
