@@ -10,8 +10,11 @@ with Client("grpc://gpu01:8001", model="fundus_hemorrhage") as client:
 from segserve._async_client import AsyncClient
 from segserve._batch import Item
 from segserve._client import Client
+from segserve._coco import to_coco
+from segserve._compare import ClassComparison, Comparison, LesionMatch, compare
 from segserve._config import HedgePolicy, RetryPolicy, Tls
 from segserve._counters import Counters
+from segserve._geojson import to_geojson
 from segserve._geometry import Crop, Geometry
 from segserve._images import find_images
 from segserve._journal import Journal
@@ -23,6 +26,7 @@ from segserve._progress import Progress
 from segserve._report import Classes, ClassReport, FieldOfView, ImageInfo, Lesion, ModelIdentity, Report
 from segserve._result import SegmentationResult
 from segserve._source import Named
+from segserve._table import write_csv
 from segserve.contract import CONTRACT_VERSION
 from segserve.errors import (
     AccessDeniedError,
@@ -48,10 +52,12 @@ __all__ = [
     "CONTRACT_VERSION",
     "AccessDeniedError",
     "AsyncClient",
+    "ClassComparison",
     "ClassReport",
     "Classes",
     "Client",
     "ClientClosedError",
+    "Comparison",
     "ContractMismatchError",
     "Counters",
     "Crop",
@@ -68,6 +74,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "Lesion",
+    "LesionMatch",
     "Masks",
     "MissingExtraError",
     "ModelIdentity",
@@ -90,5 +97,9 @@ __all__ = [
     "ServerFaultError",
     "Tls",
     "TlsError",
+    "compare",
     "find_images",
+    "to_coco",
+    "to_geojson",
+    "write_csv",
 ]

@@ -50,6 +50,11 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Segment images and write what was asked for."""
     jobs = list(collect_jobs([Path(path) for path in arguments.paths]))
     check_targets(jobs)
+    if arguments.journal and {Format.COCO, Format.CSV} & set(arguments.format):
+        raise InvalidInputError(
+            "coco and csv hold all images in one file, which a later run cannot continue; with --journal write json "
+            "and mask, and convert those afterwards (docs/sdk.md shows how)"
+        )
     writer = FormatWriter(arguments.out, arguments.format)
     with open_client(arguments) as client:
         journal = Journal(arguments.journal, model=arguments.model) if arguments.journal else None

@@ -1,10 +1,10 @@
-"""The command line: ``segserve segment | models | health``."""
+"""The command line: ``segserve segment | compare | models | health``."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from segserve import _cli_connect, _cli_segment, _cli_server
+from segserve import _cli_compare, _cli_connect, _cli_segment, _cli_server
 from segserve._cli_output import ExitCode, exit_code
 from segserve.errors import SegserveError
 
@@ -42,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     segment = commands.add_parser("segment", help="segment images and write overlays, masks and reports")
     _cli_segment.add_arguments(segment)
     segment.set_defaults(run=_cli_segment.run)
+
+    compare = commands.add_parser("compare", help="compare two saved results: two models, or two visits")
+    _cli_compare.add_arguments(compare)
+    compare.set_defaults(run=_cli_compare.run)
 
     models = commands.add_parser("models", help="list the models a server has")
     models.set_defaults(run=_cli_server.run_models)
