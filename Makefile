@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format typecheck locks clean
+.PHONY: help demo serve test test-training test-deploy loadtest bench bench-peers lint format typecheck locks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,13 @@ $(VENV)/%.installed: requirements/%.txt pyproject.toml client/pyproject.toml | $
 	@$(PIP) --no-deps --no-build-isolation -e client -e .
 	@touch $@
 
+# torch's own dependencies come with it; torchvision's would replace a CPU build of torch.
+$(VENV)/torch.installed: requirements/training-torch.txt $(VENV)/all.installed
+	@echo "installing requirements/training-torch.txt"
+	@$(PIP) $$(grep '^torch==' $<)
+	@$(PIP) --no-deps -r $<
+	@touch $@
+
 demo: $(VENV)/embedded.installed ## send the example photographs through a real Triton; results in out/
 	@$(BIN)/python examples/demo.py
 
@@ -29,6 +36,21 @@ serve: $(VENV)/embedded.installed ## run the server on 127.0.0.1:8000 (HTTP), 80
 
 test: $(VENV)/all.installed ## every test that needs no GPU, against a real Triton
 	$(BIN)/pytest
+
+test-training: $(VENV)/torch.installed ## the tests of training, which need torch
+	$(BIN)/pytest tests/training
+
+test-deploy: $(VENV)/all.installed ## the tests of deploy/, which need nginx and prometheus (deploy/install-test-tools.sh)
+	$(BIN)/pytest tests/deploy
+
+loadtest: $(VENV)/loadtest.installed $(VENV)/embedded.installed ## a minute of load on a server started here; fails when loadtest/slo.toml is missed
+	@$(BIN)/python -m loadtest run
+
+bench: $(VENV)/all.installed ## served throughput against the ceiling of the same work in one process
+	@$(BIN)/python -m loadtest bench
+
+bench-peers: $(VENV)/all.installed ## the same work in FastAPI, LitServe, BentoML and a client, side by side
+	@$(BIN)/python -m loadtest peers
 
 lint: $(VENV)/all.installed ## style and formatting, unchanged
 	$(BIN)/ruff check .
