@@ -1,4 +1,4 @@
-"""How the shipped weights are made and measured: pretrain, train, plot, export, evaluate, card."""
+"""How the shipped weights are made and measured: pretrain, train, plot, export, evaluate, card, compare."""
 
 import argparse
 import sys
@@ -79,6 +79,12 @@ def _card(options: argparse.Namespace) -> None:
     write_card(options.stages, docs=options.docs)
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from training.compare import compare
+
+    print(compare(options.folder, page=options.page))
+
+
 def _output(options: argparse.Namespace, name: str) -> Path:
     suffix = "" if options.fold is None else f"-fold{options.fold}"
     return options.output or Path("runs") / f"{name}{suffix}"
@@ -127,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=_card)
     verb.add_argument("stages", type=Path, nargs="+", help="folders of the runs that led to the weights, first to last")
     verb.add_argument("--docs", type=Path, default=Path("docs"))
+
+    verb = verbs.add_parser("compare", help="rebuild the comparison of runs from their logs and figures")
+    verb.set_defaults(run=_compare)
+    verb.add_argument("folder", type=Path, help="holds the runs' folders, at any depth")
+    verb.add_argument("--page", type=Path, default=Path("docs/training.md"))
     return parser
 
 

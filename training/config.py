@@ -22,17 +22,22 @@ class DataConfig:
     """Which photographs, on which grid.
 
     ``validation_count`` photographs are held out by ``split_seed``; 0 trains on all. With a fold chosen on the command
-    line, one of ``folds`` equal parts is held out instead.
+    line, one of ``folds`` equal parts is held out instead. ``training_count``: train on this many of the others, drawn
+    by the same seed; 0 is all.
     """
 
     grid: int = 1024
     split_seed: int = 20261121
     validation_count: int = 10
     folds: int = 3
+    training_count: int = 0
 
     def __post_init__(self) -> None:
         _require(self.grid > 0 and self.grid % 32 == 0, f"data.grid must be a multiple of 32, not {self.grid}")
-        _require(self.validation_count >= 0, "data.validation_count must not be negative")
+        _require(
+            min(self.validation_count, self.training_count) >= 0,
+            "data.validation_count and data.training_count must not be negative",
+        )
         _require(self.folds >= 2, f"data.folds must be 2 or more, not {self.folds}")
 
 
@@ -42,7 +47,8 @@ class NetworkConfig:
 
     ``decoder_channels``: one width per decoder block, deepest first. ``start``: where the encoder's weights come from,
     ``imagenet``, ``random``, the path of a checkpoint that ``pretrain`` wrote, or of one that ``train`` wrote, whose
-    whole averaged network is taken. ``landmarks``: also heat maps of the optic disc's and the fovea's centre.
+    whole averaged network is taken; ``{fold}`` in a path stands for the fold. ``landmarks``: also heat maps of the
+    optic disc's and the fovea's centre.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -171,6 +177,18 @@ def load_config(path: Path, kind: type[_T]) -> _T:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     return _build(kind, raw, path.name)
+
+
+def for_fold(config: TrainConfig, fold: int | None) -> TrainConfig:
+    """``config`` with the fold's own starting point. Raises ConfigError where one is needed and no fold was chosen."""
+    start = config.network.start
+    if "{fold}" not in start:
+        return config
+    if fold is None:
+        raise ConfigError(f"{config.name} starts from {start}: choose a fold (--fold)")
+    return dataclasses.replace(
+        config, network=dataclasses.replace(config.network, start=start.replace("{fold}", str(fold)))
+    )
 
 
 def _build(kind: type[_T], raw: Any, where: str) -> _T:

@@ -50,24 +50,27 @@ def run_evaluation(config: TrainConfig, request: EvaluationRequest, *, json_path
     preprocessing = load_preprocess_settings(request.repository / f"{_MODEL}_preprocess" / "1" / FILE_NAME)
     postprocessing = load_postprocess_settings(request.repository / f"{_MODEL}_postprocess" / "1" / FILE_NAME)
     weights = request.weights or weights_path(request.repository, postprocessing.model)
+    settings = preprocessing.settings
+    if request.weights is not None:  # weights of a run on another grid than the served one
+        settings = dataclasses.replace(settings, grid=config.data.grid)
     reference = ReferenceEngine(weights)
     engine = OpenVinoEngine(weights, precision=request.precision)
     chosen, trained = _choose_photographs(config, request)
-    predictions = list(predict(chosen, engine, preprocessing.settings))
+    predictions = list(predict(chosen, engine, settings))
     evaluation = evaluate(chosen, predictions, reference=reference, settings=postprocessing.settings)
     healthy_predictions: list[Prediction] = []
     healthy: HealthyFigures | None = None
     if request.healthy:
-        healthy_predictions = list(predict(_choose_healthy(config, request, trained), engine, preprocessing.settings))
+        healthy_predictions = list(predict(_choose_healthy(config, request, trained), engine, settings))
         healthy = evaluate_healthy(healthy_predictions, postprocessing.settings)
-    settings = postprocessing.settings.classes[0]
+    served = postprocessing.settings.classes[0]
     figures: dict[str, Any] = {
         "weights": dataclasses.asdict(reference.facts),
         "part": request.part.value,
         "fold": request.fold,
         "precision": engine.precision.value,
-        "threshold": settings.threshold,
-        "minimum_area_grid_px": settings.minimum_area_grid_px,
+        "threshold": served.threshold,
+        "minimum_area_grid_px": served.minimum_area_grid_px,
         **to_json(evaluation, healthy),
     }
     tables = [evaluation_table(evaluation, healthy)]

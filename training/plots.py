@@ -1,6 +1,7 @@
 """Plots for the model card and for watching a run, as PNG."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,25 @@ def plot_reliability(bins: Sequence[dict[str, Any]], output: Path) -> None:
     middles = [(b["lower"] + b["upper"]) / 2 for b in bins]
     right.bar(middles, [b["pixels"] for b in bins], width=0.09, color=_LOSS)
     right.set(xlabel="probability", ylabel="pixels", yscale="log", xlim=(0, 1))
+    _save(figure, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named line of points (x, y)."""
+
+    name: str
+    points: list[tuple[float, float]]
+
+
+def plot_curves(curves: Sequence[Curve], output: Path, *, x: str, y: str) -> None:
+    """Lines in one plot; ``x``, ``y``: what the axes show."""
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axis = figure.subplots()
+    for curve in curves:
+        axis.plot([px for px, _ in curve.points], [py for _, py in curve.points], marker="o", label=curve.name)
+    axis.set(xlabel=x, ylabel=y, ylim=(0, 1))
+    axis.legend(fontsize="small")
     _save(figure, output)
 
 

@@ -31,7 +31,9 @@ def split_stems(stems: Sequence[str], config: DataConfig, *, fold: int | None = 
     else:
         raise ConfigError(f"fold {fold} does not exist: folds are 1 to {config.folds}")
     held_out = {stems[i] for i in chosen}
-    return Split(tuple(s for s in stems if s not in held_out), tuple(s for s in stems if s in held_out))
+    others = [stems[i] for i in order if stems[i] not in held_out]
+    training = set(others[: config.training_count or None])
+    return Split(tuple(s for s in stems if s in training), tuple(s for s in stems if s in held_out))
 
 
 def split_healthy(photographs: Iterable[GradedPhotograph], config: DataConfig) -> Split:

@@ -12,7 +12,7 @@ from torch import Tensor
 from segserve_server.imaging.metrics import average_precision
 from segserve_server.imaging.settings import PreprocessSettings
 from training.batches import healthy_batch, labelled_batch, to_network_input, unlabelled_batch
-from training.config import TrainConfig
+from training.config import TrainConfig, for_fold
 from training.errors import ConfigError
 from training.idrid import leave_out_copies, list_annotated, list_graded
 from training.loop import autocast, copy_module, run_task, update_average
@@ -104,6 +104,7 @@ def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = N
 
     Never trained on: photographs that are held out, their copies among the graded ones, and healthy ones that check.
     """
+    config = for_fold(config, fold)
     cv2.setNumThreads(1)  # crops are cut in a thread beside the network's own
     photographs = list_annotated(data)
     split = split_stems([p.stem for p in photographs], config.data, fold=fold)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from training.config import MocoConfig, PretrainConfig, TrainConfig, load_config
+from training.config import MocoConfig, NetworkConfig, PretrainConfig, TrainConfig, for_fold, load_config
 from training.errors import ConfigError
 
-CONFIGS = sorted((Path(__file__).parents[3] / "training" / "configs").glob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "training" / "configs").rglob("*.toml"))
 
 
 def test_a_file_becomes_the_configuration_it_describes(config_path: Path, config: TrainConfig) -> None:
@@ -51,3 +51,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_queue_holds_whole_batches() -> None:
     with pytest.raises(ConfigError, match="queue"):
         PretrainConfig("x", moco=MocoConfig(queue=7))
+
+
+def test_each_fold_starts_from_its_own_checkpoint() -> None:
+    config = TrainConfig("x", network=NetworkConfig(start="runs/moco-fold{fold}/checkpoint.pt"))
+    assert for_fold(config, 2).network.start == "runs/moco-fold2/checkpoint.pt"
+    assert for_fold(TrainConfig("x"), None) == TrainConfig("x")
+    with pytest.raises(ConfigError, match="choose a fold"):
+        for_fold(config, None)

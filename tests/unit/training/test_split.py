@@ -44,3 +44,10 @@ def test_half_of_the_healthy_photographs_only_check() -> None:
     assert len(halves.training) == len(halves.validation) == 3
     assert set(halves.training + halves.validation) == {f"G_{i}" for i in range(0, 12, 2)}
     assert halves == split_healthy(graded, DataConfig())
+
+
+def test_fewer_labels_are_a_part_of_more() -> None:
+    few, more = (split_stems(STEMS, DataConfig(training_count=count), fold=1) for count in (2, 5))
+    assert few.validation == more.validation
+    assert (len(few.training), len(more.training)) == (2, 5)
+    assert set(few.training) < set(more.training)
