@@ -75,7 +75,7 @@ def _stage_column(facts: dict[str, Any], log: list[Record]) -> dict[str, str]:
         "photographs": f"{len(facts['training'])} annotated, {facts['healthy']} healthy, "
         f"{facts['unlabelled']} unlabelled",
         "optimiser": f"AdamW, one cycle up to {optimiser['learning_rate']:g}, seed {optimiser['seed']}",
-        "hours": f"{trained_seconds(log) / 3600:.1f}, beside other work",
+        "hours": f"{trained_seconds(log) / 3600:.1f}",
         "machine": f"{facts['machine']}, torch {facts['torch']}",
     }
 
@@ -127,7 +127,7 @@ def _choice_values(evaluation: dict[str, Any], selection: dict[str, Any]) -> dic
     )
     return {
         "limit": f"{MAXIMUM_HEALTHY_SHARE:.0%}",
-        "reach": "" if reached else " (no setting did; the one that marks fewest was taken)",
+        "reach": "" if reached else " (no setting did, so this is the best Dice of all)",
         "temperatures": _table(fitted),
         "thresholds": _table(_sweep_row(p["threshold"], p) for p in points if p["minimum_area_grid_px"] == area),
         "areas": _table(_sweep_row(p["minimum_area_grid_px"], p) for p in points if p["threshold"] == threshold),

@@ -18,7 +18,7 @@ from training.predictions import Prediction
 Int64Array = npt.NDArray[np.int64]
 
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 19))
-MINIMUM_AREAS = (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0)
+MINIMUM_AREAS = (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0)
 MAXIMUM_HEALTHY_SHARE = 0.15
 
 
@@ -102,12 +102,10 @@ def sweep(
 def choose(points: Sequence[SweepPoint]) -> SweepPoint:
     """The best Dice among those that flag at most MAXIMUM_HEALTHY_SHARE of healthy photographs.
 
-    Where none does, the one that flags fewest; with no healthy photographs at hand, the best Dice.
+    Where none does, or with no healthy photographs at hand, the best Dice of all.
     """
-    allowed = [p for p in points if not p.flagged_share > MAXIMUM_HEALTHY_SHARE]
-    if allowed:
-        return max(allowed, key=lambda p: p.dice)
-    return min(points, key=lambda p: (p.flagged_share, -p.dice))
+    allowed = [p for p in points if p.flagged_share <= MAXIMUM_HEALTHY_SHARE]
+    return max(allowed or points, key=lambda p: p.dice)
 
 
 def _components(

@@ -91,7 +91,7 @@ def test_the_best_dice_among_those_that_spare_healthy_eyes_is_chosen() -> None:
         return SweepPoint(0.5, 0.0, dice, 0.5, 1.0, flagged)
 
     assert choose([point(0.9, 0.2), point(0.7, 0.15), point(0.6, 0.0)]).dice == 0.7
-    assert choose([point(0.9, 0.3), point(0.7, 0.2), point(0.8, 0.2)]).dice == 0.8
+    assert choose([point(0.9, 0.3), point(0.7, 0.2)]).dice == 0.9
     assert choose([point(0.9, float("nan")), point(0.7, float("nan"))]).dice == 0.9
 
 
