@@ -50,8 +50,22 @@ def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | i
     }
 
 
-class OpenVinoEngine:
-    """A compiled graph with one input and one output, both UINT8.
+class CompiledEngine:
+    """A compiled graph with one input and one output, both UINT8."""
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self._request = compiled.create_infer_request()
+
+    def infer(self, images: UInt8Array) -> UInt8Array:
+        """uint8 [N, H, W, 3] to uint8 [N, C, H, W]; the result is the engine's own memory until the next call."""
+        source = openvino.Tensor(np.ascontiguousarray(images), shared_memory=True)
+        self._request.infer({0: source})
+        result: UInt8Array = self._request.get_output_tensor(0).data
+        return result
+
+
+class OpenVinoEngine(CompiledEngine):
+    """The engine of a version folder's ONNX.
 
     The engine built for ``precision`` is loaded where one lies beside the ONNX, else the ONNX is compiled.
     ``threads``: 0 is one per core. Raises FileNotFoundError for missing weights, RepositoryError for a built engine
@@ -66,22 +80,14 @@ class OpenVinoEngine:
         built = engine_path(model, self.precision)
         self.is_prebuilt = built.is_file()
         if self.is_prebuilt:
-            self._compiled = _load_built(built, options)
+            super().__init__(_load_built(built, options))
         elif self.precision is Precision.INT8:
             raise RepositoryError(
                 f"{built.name} is missing from version folder {model.parent.name}: build it with "
                 "python -m build_engines build MODEL --target openvino --precision int8, or choose another precision"
             )
         else:
-            self._compiled = openvino.Core().compile_model(model, "CPU", options)
-        self._request = self._compiled.create_infer_request()
-
-    def infer(self, images: UInt8Array) -> UInt8Array:
-        """uint8 [N, H, W, 3] to uint8 [N, C, H, W]; the result is the engine's own memory until the next call."""
-        source = openvino.Tensor(np.ascontiguousarray(images), shared_memory=True)
-        self._request.infer({0: source})
-        result: UInt8Array = self._request.get_output_tensor(0).data
-        return result
+            super().__init__(openvino.Core().compile_model(model, "CPU", options))
 
 
 def _load_built(engine: Path, options: dict[str, str | int]) -> openvino.CompiledModel:

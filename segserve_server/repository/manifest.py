@@ -131,7 +131,9 @@ def misfits(manifest: Manifest, machine: Machine) -> tuple[str, ...]:
         )
     if manifest.target is Target.TENSORRT:
         return _tensorrt_misfits(manifest, machine)
-    return ()  # a graph-optimised ONNX runs anywhere, and Triton never loads an engine of TensorRT for RTX
+    if manifest.target is Target.TENSORRT_RTX:
+        return _differences(("TensorRT for RTX", built.tensorrt_rtx, machine.tensorrt_rtx))
+    return ()  # a graph-optimised ONNX runs anywhere
 
 
 def _tensorrt_misfits(manifest: Manifest, machine: Machine) -> tuple[str, ...]:
