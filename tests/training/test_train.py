@@ -19,7 +19,7 @@ from training.pretrain import pretrain
 from training.run_log import read_log
 from training.train import train
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120
 
 

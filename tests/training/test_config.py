@@ -7,7 +7,7 @@ import pytest
 from training.config import MocoConfig, NetworkConfig, PretrainConfig, TrainConfig, for_fold, load_config
 from training.errors import ConfigError
 
-CONFIGS = sorted((Path(__file__).parents[3] / "training" / "configs").rglob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").rglob("*.toml"))
 
 
 def test_a_file_becomes_the_configuration_it_describes(config_path: Path, config: TrainConfig) -> None:
