@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from segserve_server.doctor import as_json, as_text, gather_facts, judge
+from segserve_server.doctor.findings import is_healthy
 from segserve_server.embedded import EmbeddedServer, EmbeddedServerError, Ports, State
 from segserve_server.embedded.server_log import is_noise
 from segserve_server.repository.check import check_repository
@@ -23,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EmbeddedServerError as error:
         print(f"segserve-server: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has gone (`... | head`); the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -31,10 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="segserve-server", description="What runs on the server side of segserve.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    repository = argparse.ArgumentParser(add_help=False)
-    repository.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="default: %(default)s")
-    repository.add_argument("--variant", default="cpu", help="served from configs/VARIANT.pbtxt; default: %(default)s")
-
     ports = argparse.ArgumentParser(add_help=False)
     defaults = Ports()
     for name, port in defaults.named():
@@ -42,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser(
         "serve",
-        parents=[repository, ports],
+        parents=[_repository_options("cpu"), ports],
         help="serve a model repository on this machine",
         description="Start a Triton from the nvidia-pytriton wheel on the loopback address and keep it running until "
         "Ctrl-C or SIGTERM. For development, tests and demos; production is the NGC container.",
@@ -58,12 +61,31 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser(
         "check",
-        parents=[repository],
+        parents=[_repository_options("cpu")],
         help="check that the files of a model repository agree",
         description="Print each problem of a model repository, one a line; exit code 1 if there is one.",
     )
     check.set_defaults(run=_check)
+
+    doctor = commands.add_parser(
+        "doctor",
+        parents=[_repository_options(None), ports],
+        help="say whether this machine can serve, and what to do where it cannot",
+        description="Print a page on Python, tritonserver, CPU, GPU, shared memory, ports and the model repository; "
+        "exit code 1 if something must be put right.",
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _repository_options(variant: str | None) -> argparse.ArgumentParser:
+    """Which repository and variant; `variant` is the default, None leaves it to what is found on this machine."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="default: %(default)s")
+    default = variant or "config.pbtxt in NVIDIA's container, cpu elsewhere"
+    options.add_argument("--variant", default=variant, help=f"what configs/VARIANT.pbtxt says; default: {default}")
+    return options
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -73,6 +95,20 @@ def _check(options: argparse.Namespace) -> int:
     if not problems:
         print(f"{options.repository}: no problem found (variant {options.variant})")
     return 1 if problems else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    facts = gather_facts(options.repository, variant=options.variant, ports=_ports(options))
+    findings = judge(facts)
+    if options.json:
+        print(as_json(findings))
+    else:
+        print(as_text(findings, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    return 0 if is_healthy(findings) else 1
+
+
+def _ports(options: argparse.Namespace) -> Ports:
+    return Ports(http=options.http_port, grpc=options.grpc_port, metrics=options.metrics_port)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -85,7 +121,7 @@ def _serve(options: argparse.Namespace) -> int:
     server = EmbeddedServer(
         options.repository,
         variant=options.variant,
-        ports=Ports(http=options.http_port, grpc=options.grpc_port, metrics=options.metrics_port),
+        ports=_ports(options),
         log=_print_log,
         grace_s=options.grace,
     )

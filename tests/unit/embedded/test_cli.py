@@ -1,13 +1,17 @@
+import json
+import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from segserve_server import cli
 from segserve_server.embedded import runtime, shared_memory
-from segserve_server.embedded.ports import LOOPBACK
+from segserve_server.embedded.ports import LOOPBACK, free_ports
 
 SHIPPED = Path(__file__).parents[3] / "model_repository"
 
@@ -130,6 +134,40 @@ def test_serve_gives_the_signal_handlers_back(capsys: pytest.CaptureFixture[str]
     test_serve_says_which_port_is_taken(capsys)
 
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def free_port_options() -> list[str]:
+    return [argument for name, port in free_ports().named() for argument in (f"--{name}-port", str(port))]
+
+
+def test_doctor_is_green_for_the_shipped_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, out, _ = run(capsys, "doctor", "--repository", str(SHIPPED), *free_port_options())
+
+    assert exit_code == 0, out
+    assert out.endswith("this machine can serve\n")
+
+
+def test_doctor_exits_with_1_and_says_what_to_do_about_what_is_red(
+    capsys: pytest.CaptureFixture[str], repository: Path
+) -> None:
+    (repository / "fundus_hemorrhage_segment" / "1" / "model.onnx").unlink()
+
+    exit_code, out, _ = run(capsys, "doctor", "--repository", str(repository), "--json", *free_port_options())
+
+    assert exit_code == 1
+    red = [finding for finding in json.loads(out)["findings"] if finding["status"] == "red"]
+    assert {finding["topic"] for finding in red} == {"repository"}
+    assert all("segserve-server check" in finding["advice"] for finding in red)
+
+
+def test_output_that_nobody_reads_ends_without_a_traceback() -> None:
+    program = [sys.executable, "-m", "segserve_server.cli", "check", "--repository", str(SHIPPED)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as unread:  # noqa: PTH123  (a file descriptor has no path)
+        done = subprocess.run(program, stdout=unread, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve", "--http-port", "many"], ["bake"]])
