@@ -1,5 +1,6 @@
 """Callers of the proxy, over HTTP and gRPC."""
 
+import contextlib
 import http.client
 import json
 from collections.abc import Iterable
@@ -47,10 +48,9 @@ def ask(
     """One request on a connection of its own, with the certificate of ``client``, if one is named."""
     connection = http.client.HTTPSConnection("localhost", proxy.port, context=callers.tls(client), timeout=30)
     try:
-        try:
+        # A refused body need not be read to its end; the answer is there all the same.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.request(method, path, body, headers or {})
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # a refused body need not be read to its end; the answer is there all the same
         response = connection.getresponse()
         return Answer(response.status, response.read(), {k.lower(): v for k, v in response.getheaders()})
     finally:

@@ -42,26 +42,30 @@ def test_upgrade_and_roll_back_under_load_fail_no_request(folder: Path, callers:
 
 
 def test_a_replica_that_is_gone_costs_no_request(folder: Path, callers: Callers, triton: Triton) -> None:
-    with Triton(lay_tiny(folder / "two", version=2), log=folder / "log") as other:
-        with Proxy(folder, callers, [triton.target()]) as proxy:
-            proxy.switch(triton.target(), other.target())
-            with running_load(proxy, callers) as load:
-                load.wait_for_more(30)
-                assert set(load.versions()) == {"1", "2"}
-                proxy.switch(triton.target())
-                other.stop(grace_s=15)
-                load.wait_for_more(20)
-                # Back in the list although nobody listens there: the proxy finds out and asks the other one.
-                proxy.switch(triton.target(), other.target())
-                load.wait_for_more(40)
-            assert load.failures == []
+    with (
+        Triton(lay_tiny(folder / "two", version=2), log=folder / "log") as other,
+        Proxy(folder, callers, [triton.target()]) as proxy,
+        running_load(proxy, callers) as load,
+    ):
+        proxy.switch(triton.target(), other.target())
+        load.wait_for_more(30)
+        assert set(load.versions()) == {"1", "2"}
+        proxy.switch(triton.target())
+        other.stop(grace_s=15)
+        load.wait_for_more(20)
+        # Back in the list although nobody listens there: the proxy finds out and asks the other one.
+        proxy.switch(triton.target(), other.target())
+        load.wait_for_more(40)
+    assert load.failures == []
 
 
 def test_a_canary_gets_its_share(folder: Path, callers: Callers, triton: Triton) -> None:
-    with Triton(lay_tiny(folder / "two", version=2), log=folder / "log") as canary:
-        with Proxy(folder, callers, [triton.target()]) as proxy:
-            proxy.switch(triton.target(weight=9), canary.target(weight=1))
-            answers = [infer(proxy, callers).text.rpartition(" ")[2] for _ in range(60)]
+    with (
+        Triton(lay_tiny(folder / "two", version=2), log=folder / "log") as canary,
+        Proxy(folder, callers, [triton.target()]) as proxy,
+    ):
+        proxy.switch(triton.target(weight=9), canary.target(weight=1))
+        answers = [infer(proxy, callers).text.rpartition(" ")[2] for _ in range(60)]
     # Each worker process of nginx counts for itself, so the share is not exact.
     assert 1 <= answers.count("2") <= 12
 
@@ -70,7 +74,7 @@ def test_a_switch_to_nonsense_is_refused_and_changes_nothing(proxy: Proxy, calle
     upstreams = proxy.configuration / "local" / "upstreams.conf"
     before = upstreams.read_text()
     for target in ("triton", "triton:8000", "triton:8000:8001:8002=0", "a b:1:2:3", "no-such-host.invalid:1:2:3"):
-        with pytest.raises(AssertionError, match="is not HOST|nothing was changed"):
+        with pytest.raises(AssertionError, match=r"is not HOST|nothing was changed"):
             proxy.switch(target)
     assert upstreams.read_text() == before
     assert infer(proxy, callers).status == 200
