@@ -78,6 +78,11 @@ class BuildResult:
 def built_path(pipeline: Pipeline, target: Target, precision: Precision) -> Path:
     """Where the server looks for an engine. Raises TargetError for a precision that the target does not have."""
     folder = pipeline.version_folder
+    if target in (Target.TENSORRT, Target.TENSORRT_RTX) and precision is Precision.INT8:
+        raise TargetError(
+            "TensorRT takes INT8 with signed, symmetric activations only, which lose too many "
+            "lesions (docs/engines.md): build fp16 or bf16"
+        )
     if target is Target.OPENVINO:
         if precision not in PRECISIONS:
             raise TargetError(f"OpenVINO on a CPU runs bf16, fp32 and int8, not {precision.value}")

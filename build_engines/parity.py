@@ -15,12 +15,17 @@ from segserve_server.imaging.metrics import Overlap, count_lesions
 from segserve_server.imaging.pipeline import postprocess
 from segserve_server.repository.manifest import ParityFigures, Precision
 
+JUDGED_GRID_PX = 64
+"""In pixels of the model grid, of 1024 x 1024 in the shipped pipeline: a disc of nine pixels across."""
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What an engine must reach: mean Dice over images and classes, and Dice of every single image and class."""
+    """What an engine must reach: mean Dice over images and classes, and Dice of every single image and class.
+
+    Only those count in which either mask covers ``JUDGED_GRID_PX``: of a few pixels Dice says nothing.
+    """
 
     mean_dice: float
     worst_dice: float
@@ -32,6 +37,8 @@ class Gates:
 
     def failures(self, figures: ParityFigures) -> tuple[str, ...]:
         """The gates that overall figures do not pass, one sentence each; empty if they pass."""
+        if not figures.judged:
+            return ("no image shows enough to judge: compare on photographs with more to see (--photos)",)
         failed = []
         if figures.mean_dice < self.mean_dice:
             failed.append(f"mean Dice {figures.mean_dice:.4f} is under {self.mean_dice}")
@@ -45,11 +52,12 @@ class ClassParity:
     """One class in one image, reference against engine; areas in pixels of the photograph.
 
     A lesion is gained when it touches nothing in the reference's mask, lost when the engine's mask touches nothing of
-    it. ``dice`` is 1 where both masks are empty.
+    it. ``dice`` is 1 where both masks are empty; ``judged``: whether it counts (``JUDGED_GRID_PX``).
     """
 
     name: str
     dice: float
+    judged: bool
     lesions_reference: int
     lesions_engine: int
     lesions_gained: int
@@ -74,8 +82,8 @@ class ImageParity:
 
     @property
     def worst_dice(self) -> float:
-        """Of its classes."""
-        return min(one.dice for one in self.classes)
+        """Of the classes that count; 1 if none does."""
+        return min((one.dice for one in self.classes if one.judged), default=1.0)
 
 
 @dataclass(frozen=True)
@@ -99,10 +107,12 @@ class Parity:
     def figures(self) -> ParityFigures:
         """The overall figures."""
         classes = [one for image in self.images for one in image.classes]
+        dice = [one.dice for one in classes if one.judged]
         return ParityFigures(
             images=len(self.images),
-            mean_dice=sum(one.dice for one in classes) / len(classes),
-            worst_dice=min(one.dice for one in classes),
+            judged=len(dice),
+            mean_dice=sum(dice) / len(dice) if dice else 1.0,
+            worst_dice=min(dice, default=1.0),
             mean_difference=sum(image.mean_difference for image in self.images) / len(self.images),
             largest_difference=max(image.largest_difference for image in self.images),
             lesions_gained=sum(one.lesions_gained for one in classes),
@@ -126,7 +136,7 @@ def measure_parity(
         expected, actual = (one.infer(pixels)[0].copy() for one in (reference, engine))
         found = [postprocess(one, seen.geometry, pipeline.postprocess.settings) for one in (expected, actual)]
         names = [settings.name for settings in pipeline.postprocess.settings.classes]
-        images.append(_compare(path.name, expected, actual, zip(names, *found, strict=True)))
+        images.append(_compare(path.name, expected, actual, zip(names, *found, strict=True), seen.geometry.scale))
         worst.append(Exhibit(images[-1], seen.pixels, expected, actual))
         worst.sort(key=lambda one: (one.image.worst_dice, -one.image.largest_difference))
         del worst[_SHOWN:]  # the others' arrays would fill the memory
@@ -138,22 +148,24 @@ def _compare(
     expected: UInt8Array,
     actual: UInt8Array,
     classes: Iterable[tuple[str, ClassFindings, ClassFindings]],
+    scale: float,
 ) -> ImageParity:
     difference = np.abs(expected.astype(np.int16) - actual.astype(np.int16))
     return ImageParity(
         name=name,
         largest_difference=float(difference.max()) / 255,
         mean_difference=float(difference.mean()) / 255,
-        classes=tuple(_compare_class(*one) for one in classes),
+        classes=tuple(_compare_class(*one, scale) for one in classes),
     )
 
 
-def _compare_class(name: str, expected: ClassFindings, actual: ClassFindings) -> ClassParity:
+def _compare_class(name: str, expected: ClassFindings, actual: ClassFindings, scale: float) -> ClassParity:
     truth, predicted = expected.mask(), actual.mask()
     lesions = count_lesions(predicted, truth)
     return ClassParity(
         name=name,
         dice=Overlap.of(predicted, truth).dice,
+        judged=max(expected.area_px, actual.area_px) >= JUDGED_GRID_PX * scale**2,
         lesions_reference=lesions.annotated,
         lesions_engine=lesions.reported,
         lesions_gained=lesions.false,

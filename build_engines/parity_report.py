@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from build_engines.parity import Exhibit, Gates, Parity
+from build_engines.parity import JUDGED_GRID_PX, Exhibit, Gates, ImageParity, Parity
 from build_engines.pipeline import Pipeline
 from build_engines.storage import write_together
 from build_engines.targets.engine import UInt8Array
@@ -46,7 +46,7 @@ def _rows(parity: Parity) -> list[tuple[str, ...]]:
         (
             image.name,
             one.name,
-            f"{one.dice:.4f}",
+            f"{one.dice:.4f}" if one.judged else f"({one.dice:.4f})",
             f"{image.mean_difference:.4f}",
             f"{image.largest_difference:.4f}",
             f"{one.lesions_reference} -> {one.lesions_engine}",
@@ -123,7 +123,8 @@ def _page(parity: Parity, gates: Gates, title: str, figures: list[str]) -> str:
         f"<style>{_STYLE}</style><h1>Parity: {html.escape(title)}</h1>{verdict}"
         "<p>Against the same ONNX in FP32. Differences are of probabilities on the model grid, 0 to 1; Dice, lesions "
         "and areas are of the final masks in the photograph's grid. A lesion is gained when it touches nothing in the "
-        "reference, lost when the engine touches nothing of it.</p>"
+        "reference, lost when the engine touches nothing of it. A Dice in brackets is of so little (under "
+        f"{JUDGED_GRID_PX} pixels of the model grid in both masks) that no gate counts it.</p>"
         f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
         f"<h2>The worst images</h2>{''.join(figures)}</html>\n"
     )
@@ -147,7 +148,11 @@ def _figure(exhibit: Exhibit, threshold_levels: Sequence[int]) -> str:
         f"<figcaption>{caption}</figcaption></figure>"
         for caption, panel in panels
     )
-    return f"<h3>{html.escape(exhibit.image.name)}: Dice {exhibit.image.worst_dice:.4f}</h3>{shown}"
+    return f"<h3>{html.escape(exhibit.image.name)}: {_dice(exhibit.image)}</h3>{shown}"
+
+
+def _dice(image: ImageParity) -> str:
+    return ", ".join(f"{one.name} Dice {one.dice:.4f}" for one in sorted(image.classes, key=lambda one: one.dice)[:3])
 
 
 def _jpeg(rgb: UInt8Array) -> str:

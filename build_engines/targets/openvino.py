@@ -1,13 +1,13 @@
 """The OpenVINO target: a graph compiled for this CPU, which the CPU server loads instead of compiling."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import openvino
 
 from build_engines.targets.engine import Engine, UInt8Array
+from build_engines.targets.int8 import quantise
 from segserve_server.engines.openvino import CompiledEngine, Precision, compile_options
 from segserve_server.repository.manifest import Precision as BuildPrecision
 
@@ -35,13 +35,5 @@ def open_openvino(engine: bytes, precision: Precision) -> Engine:
 
 
 def _quantise(graph: openvino.Model, images: Sequence[UInt8Array]) -> openvino.Model:
-    os.environ.setdefault("NNCF_CI", "1")  # NNCF reports its use to its makers otherwise; a hospital's machine does not
-    import nncf  # type: ignore[import-untyped]
-
-    nncf.set_log_level(40)
-    return nncf.quantize(
-        graph,
-        nncf.Dataset(list(images)),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(images),
-    )
+    layers = [one.get_friendly_name() for one in graph.get_ordered_ops() if "Convolution" in one.get_type_name()]
+    return quantise(graph, images, layers)

@@ -45,9 +45,13 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ParityFigures:
-    """How far an engine is from its FP32 reference; ``differences`` in probability, 0 to 1, areas in percent."""
+    """How far an engine is from its FP32 reference; differences in probability, 0 to 1, areas in percent.
+
+    ``judged``: pairs of image and class that show enough for a Dice; mean and worst are over those.
+    """
 
     images: int
+    judged: int
     mean_dice: float
     worst_dice: float
     mean_difference: float
