@@ -163,6 +163,23 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_clears_it
         assert echo(running, "hello") == "OLLEH"
 
 
+def test_a_model_process_that_outlives_its_crashed_server_is_ended_by_the_next_start(echo_repository: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, str(echo_repository)], stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        pid = int(supervisor.stdout.readline())
+        stuck = next(child.pid for child in procfs.children(pid) if child.is_stub)
+        os.kill(stuck, signal.SIGSTOP)  # so that it cannot notice that its server is gone
+        supervisor.kill()
+
+    assert becomes_true(lambda: procfs.start_time(pid) is None)
+    assert procfs.start_time(stuck) is not None
+    with EmbeddedServer(echo_repository) as running:
+        assert procfs.start_time(stuck) is None
+        running.hurry()
+
+
 def test_a_server_can_be_stopped_while_it_starts(echo_repository: Path) -> None:
     starting = EmbeddedServer(echo_repository)
     starting.request_stop()
