@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A test authority, certificates and tokens for the proxy. In production the hospital's authority signs them: put the
-# same files there. Keys never leave FOLDER and are readable by their owner and group only.
+# A test authority, certificates and tokens for the proxy, which is given FOLDER/proxy and nothing else. In production
+# the hospital's authority signs: put its files there. Keys are readable by their owner and group only.
 #
-#   certs.sh authority FOLDER             ca.key ca.crt client-ca.crt, empty tokens.map and revoked.map
-#   certs.sh server FOLDER HOST...        server.key server.crt for these names or addresses (90 days)
-#   certs.sh client FOLDER NAME           clients/NAME.key .crt, a caller's certificate (90 days)
-#   certs.sh token FOLDER NAME            prints a new bearer token and adds it to tokens.map
-#   certs.sh revoke FOLDER NAME           refuses clients/NAME.crt from the next reload on
-#   certs.sh all FOLDER HOST...           authority, server certificate and a client named 'first'
+#   certs.sh authority FOLDER          ca.key ca.crt, proxy/client-ca.crt, empty proxy/tokens.map and proxy/revoked.map
+#   certs.sh server FOLDER HOST...     proxy/server.key and .crt for these names or addresses (90 days)
+#   certs.sh client FOLDER NAME        clients/NAME.key and .crt, a caller's certificate (90 days)
+#   certs.sh token FOLDER NAME         prints a new bearer token and adds it to proxy/tokens.map
+#   certs.sh revoke FOLDER NAME        refuses clients/NAME.crt from the proxy's next reload on
+#   certs.sh all FOLDER HOST...        authority, server certificate and a client named 'first'
 set -euo pipefail
 umask 027
 
@@ -20,12 +20,12 @@ new_key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out 
 
 authority() {
   [[ ! -e $1/ca.key ]] || fail "$1 already has an authority: a new one would lock every caller out; remove it yourself"
-  mkdir -p "$1"
+  mkdir -p "$1/proxy"
   new_key "$1/ca.key"
   openssl req -x509 -new -key "$1/ca.key" -days 1825 -subj "/O=segserve test/CN=segserve test authority" \
     -addext "basicConstraints=critical,CA:TRUE,pathlen:0" -addext "keyUsage=critical,keyCertSign,cRLSign" -out "$1/ca.crt"
-  cp "$1/ca.crt" "$1/client-ca.crt"
-  touch "$1/tokens.map" "$1/revoked.map"
+  cp "$1/ca.crt" "$1/proxy/client-ca.crt"
+  touch "$1/proxy/tokens.map" "$1/proxy/revoked.map"
 }
 
 sign() { # folder, file stem, subject, extensions
@@ -44,7 +44,7 @@ server() {
   for host in "$@"; do
     if [[ $host =~ ^[0-9.]+$ || $host == *:* ]]; then names+=",IP:$host"; else check_name "$host"; names+=",DNS:$host"; fi
   done
-  sign "$folder" "$folder/server" "/O=segserve/CN=$1" \
+  sign "$folder" "$folder/proxy/server" "/O=segserve/CN=$1" \
     "subjectAltName=${names#,}"$'\n'"extendedKeyUsage=serverAuth"$'\n'"keyUsage=critical,digitalSignature"$'\n'"basicConstraints=critical,CA:FALSE"
 }
 
@@ -55,9 +55,9 @@ client() {
 }
 
 token() {
-  check_name "$2"; [[ -e $1/tokens.map ]] || fail "no tokens.map in $1: run 'certs.sh authority $1' first"
+  check_name "$2"; [[ -e $1/proxy/tokens.map ]] || fail "no proxy/tokens.map in $1: run 'certs.sh authority $1' first"
   local secret; secret=$(openssl rand -hex 32)
-  printf '"Bearer %s" %s;\n' "$secret" "$2" >> "$1/tokens.map"
+  printf '"Bearer %s" %s;\n' "$secret" "$2" >> "$1/proxy/tokens.map"
   echo "$secret"
 }
 
@@ -65,7 +65,7 @@ revoke() {
   local certificate=$1/clients/$2.crt serial
   [[ -s $certificate ]] || fail "no certificate of $2 in $1/clients"
   serial=$(openssl x509 -in "$certificate" -noout -serial)
-  printf '"%s" 1;\n' "${serial#serial=}" >> "$1/revoked.map"
+  printf '"%s" 1;\n' "${serial#serial=}" >> "$1/proxy/revoked.map"
 }
 
 [[ $# -ge 2 ]] || usage

@@ -12,7 +12,10 @@ SEGSERVE_TRITONSERVER   [/opt/tritonserver/bin/tritonserver]
 SEGSERVE_BACKENDS       [] another backend directory than the server's own
 TRITON_SERVER_VERSION   set by the NGC image
 
-``--print`` prints the command, one argument a line, and starts nothing. Standard library only.
+    entrypoint.py [--print] [FLAG...]
+
+Further flags go to tritonserver. ``--print`` prints the command, one argument a line, and starts nothing. Standard
+library only.
 """
 
 import os
@@ -28,6 +31,8 @@ FLAGS_FILE = Path(__file__).with_name("triton.flags")
 #: Protocols that only an administrator inside the container may use; the key is made anew at each start and told to
 #: nobody. The proxy refuses them too: this holds when somebody gets past it.
 RESTRICTED = "model-repository,shared-memory,statistics,trace,logging"
+
+PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}
 
 _SINCE = re.compile(r"(?P<flag>--\S+)(?:\s+# since (?P<version>\d+\.\d+))?\s*")
 
@@ -60,9 +65,8 @@ def build_command(environment: Mapping[str, str], flags: str, *, admin_key: str)
         f"--http-restricted-api={RESTRICTED}:admin-key={admin_key}",
         f"--grpc-restricted-protocol={RESTRICTED}:admin-key={admin_key}",
     ]
-    for name, default in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
-        port = environment.get(f"SEGSERVE_{name.upper()}_PORT", str(default))
-        command += [f"--{name}-address={bind}", f"--{name}-port={port}"]
+    for name in PORTS:
+        command += [f"--{name}-address={bind}", f"--{name}-port={_port(environment, name)}"]
     if variant := environment.get("SEGSERVE_VARIANT"):
         command.append(f"--model-config-name={variant}")
     if backends := environment.get("SEGSERVE_BACKENDS"):
@@ -80,6 +84,10 @@ def build_command(environment: Mapping[str, str], flags: str, *, admin_key: str)
     return command
 
 
+def _port(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(f"SEGSERVE_{name.upper()}_PORT", str(PORTS[name]))
+
+
 def _server_version(environment: Mapping[str, str]) -> tuple[int, int]:
     text = environment.get("TRITON_SERVER_VERSION", "")
     if not re.match(r"\d+\.\d+", text):
@@ -95,6 +103,7 @@ def _version(text: str) -> tuple[int, int]:
 def run_doctor(environment: Mapping[str, str]) -> int:
     """Print what ``segserve-server doctor`` finds, for the container's log; its exit code."""
     doctor = ["segserve-server", "doctor", f"--repository={environment.get('SEGSERVE_REPOSITORY', '/models')}"]
+    doctor += [f"--{name}-port={_port(environment, name)}" for name in PORTS]
     if variant := environment.get("SEGSERVE_VARIANT"):
         doctor.append(f"--variant={variant}")
     return subprocess.run(doctor, check=False).returncode
@@ -102,12 +111,14 @@ def run_doctor(environment: Mapping[str, str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Become tritonserver, or print its command; returns only when that is not possible."""
+    only_print = arguments[:1] == ["--print"]
     try:
         command = build_command(os.environ, FLAGS_FILE.read_text(), admin_key=secrets.token_hex(16))
     except EntrypointError as error:
         print(f"entrypoint: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    if arguments == ["--print"]:
+    command += arguments[only_print:]
+    if only_print:
         print("\n".join(command))  # noqa: T201
         return 0
     if run_doctor(os.environ) != 0:

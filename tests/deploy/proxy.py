@@ -57,7 +57,7 @@ class Proxy(Running):
         self._run_folder = folder / "run"
         self._run_folder.mkdir()
         shutil.copytree(DEPLOY / "proxy", self.configuration, ignore=shutil.ignore_patterns("secrets"))
-        shutil.copytree(callers.folder, self.configuration / "secrets")
+        (self.configuration / "secrets").symlink_to(callers.folder / "proxy")
         # The only line of the shipped files that a test changes: a container's standard output is its log.
         logging = self.configuration / "logging.conf"
         logging.write_text(logging.read_text().replace("access_log /dev/stdout", f"access_log {self.access_log}"))

@@ -84,13 +84,12 @@ def test_rotating_callers_and_the_servers_certificate_needs_only_a_reload(triton
     callers = Callers.make(tmp_path / "secrets")
     run(DEPLOY / "certs.sh", "client", callers.folder, "second")
     with Proxy(tmp_path, callers, [triton.target()]) as proxy:
-        live = proxy.configuration / "secrets"
         old = ssl.get_server_certificate(("localhost", proxy.port))
         assert infer(proxy, callers).status == 200
 
-        run(DEPLOY / "certs.sh", "revoke", live, "first")
-        run(DEPLOY / "certs.sh", "server", live, "localhost", "127.0.0.1")
-        token = run(DEPLOY / "certs.sh", "token", live, "newcomer").strip()
+        run(DEPLOY / "certs.sh", "revoke", callers.folder, "first")
+        run(DEPLOY / "certs.sh", "server", callers.folder, "localhost", "127.0.0.1")
+        token = run(DEPLOY / "certs.sh", "token", callers.folder, "newcomer").strip()
         proxy.reload()
         wait_for(lambda: infer(proxy, callers).status == 401, "the revoked certificate is refused")
 

@@ -18,14 +18,20 @@ PHOTOGRAPH = ROOT / "examples" / "many_hemorrhages.jpg"
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory, callers: Callers) -> Iterator[Proxy]:
-    """The proxy in front of the shipped model repository, served on the CPU with the container's flags."""
+def real(tmp_path_factory: pytest.TempPathFactory, callers: Callers) -> Iterator[tuple[Triton, Proxy]]:
+    """The shipped model repository, started on the CPU as the container starts it, and the proxy in front of it."""
     folder = tmp_path_factory.mktemp("real")
     with (
-        Triton(ROOT / "model_repository", log=folder / "log") as triton,
+        Triton(ROOT / "model_repository", log=folder / "log", with_doctor=True) as triton,
         Proxy(folder, callers, [triton.target()]) as proxy,
     ):
-        yield proxy
+        yield triton, proxy
+
+
+@pytest.fixture
+def front(real: tuple[Triton, Proxy]) -> Proxy:
+    """The proxy in front of the shipped pipeline."""
+    return real[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +39,15 @@ def tls(callers: Callers) -> Tls:
     """What an integrator gives the SDK."""
     certificate, key = callers.certificate()
     return Tls(ca_file=callers.authority, certificate_file=certificate, key_file=key)
+
+
+def test_the_log_begins_with_the_doctors_page(real: tuple[Triton, Proxy]) -> None:
+    log = real[0].read_log()
+    doctor, _, server = log.partition("this machine can serve")
+    assert "tritonserver" in doctor
+    assert "repository" in doctor
+    assert "successfully loaded" not in doctor
+    assert f"successfully loaded '{MODEL}'" in server
 
 
 @pytest.mark.parametrize("scheme", ["grpcs", "https"])

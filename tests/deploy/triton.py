@@ -14,33 +14,34 @@ IMAGE = ROOT / "deploy" / "image"
 
 
 class Triton(Running):
-    """Serves ``repository`` on free loopback ports; ready when constructed."""
+    """Serves ``repository`` on free loopback ports; ready when constructed.
 
-    def __init__(self, repository: Path, *, log: Path, variant: str = "cpu") -> None:
+    The doctor judges shipped pipelines, of which the tiny one is none, so only ``with_doctor`` is the way a container
+    takes in full.
+    """
+
+    def __init__(self, repository: Path, *, log: Path, with_doctor: bool = False) -> None:
         self.repository = repository
         self.ports: Ports = free_ports()
         self._regions = shared_memory.new_prefix()
         runtime = find_runtime()
         self.environment = runtime.environment | {
             "SEGSERVE_REPOSITORY": str(repository),
-            "SEGSERVE_VARIANT": variant,
+            "SEGSERVE_VARIANT": "cpu",
             "SEGSERVE_TRITONSERVER": str(runtime.server),
             "SEGSERVE_BACKENDS": str(runtime.backend_directory),
             "TRITON_SERVER_VERSION": ".".join(map(str, runtime.version)),
             **{f"SEGSERVE_{name.upper()}_PORT": str(port) for name, port in self.ports.named()},
         }
-        printed = subprocess.run(
-            [sys.executable, IMAGE / "entrypoint.py", "--print"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        super().__init__(
-            [*printed.stdout.splitlines(), f"--backend-config=python,shm-region-prefix-name={self._regions}"],
-            log=log,
-            environment=self.environment,
-        )
+        regions = f"--backend-config=python,shm-region-prefix-name={self._regions}"
+        command = [sys.executable, str(IMAGE / "entrypoint.py"), regions]
+        if not with_doctor:
+            command.insert(2, "--print")
+            environment = self.environment
+            command = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+            ).stdout.splitlines()
+        super().__init__(command, log=log, environment=self.environment)
         try:
             self.wait_until(lambda: self.probe().returncode == 0, "tritonserver is ready", timeout_s=120)
         except BaseException:
