@@ -10,7 +10,6 @@ from segserve_server.repository.manifest import Target, check_engines
 from segserve_server.repository.models import Model, config_path, model_folders, read_model
 from segserve_server.repository.problem import Problem, RepositoryError
 
-
 _TARGETS = {"tensorrt_plan": Target.TENSORRT, "onnxruntime": Target.ONNXRUNTIME, "python": Target.OPENVINO}
 
 
