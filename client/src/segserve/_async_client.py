@@ -30,7 +30,7 @@ class AsyncClient(BaseClient):
 
     The verbs, parameters and errors are those of ``Client``. Cancelling a task cancels its request, over gRPC on the
     server too. Use it as an asynchronous context manager, or await ``close``. It may outlive the event loop it was
-    first used in.
+    first used in, and be used from several.
     """
 
     async def __aenter__(self) -> "AsyncClient":
@@ -53,7 +53,9 @@ class AsyncClient(BaseClient):
         request_id: str | None = None,
     ) -> SegmentationResult:
         """Find lesions in one image; parameters, result and errors as in ``Client.segment``."""
-        return await self._core.segment(image, Options(model, version, timeout_s, headers, token, request_id))
+        return await self._portal.run_async(
+            self._core.segment(image, Options(model, version, timeout_s, headers, token, request_id))
+        )
 
     def segment_many(
         self,
@@ -93,32 +95,34 @@ class AsyncClient(BaseClient):
         request_id: str | None = None,
     ) -> ProbabilityMap:
         """The probability map of one image, on the model grid; parameters as in ``segment``."""
-        return await self._core.probability(image, Options(model, version, timeout_s, headers, token, request_id))
+        return await self._portal.run_async(
+            self._core.probability(image, Options(model, version, timeout_s, headers, token, request_id))
+        )
 
     async def model(self, name: str | None = None, *, timeout_s: float | None = None) -> ModelInfo:
         """Classes, colours, grid, contract version and versions of a model, the client's own unless named."""
-        return await self._core.model(Options(model=name, timeout_s=timeout_s))
+        return await self._portal.run_async(self._core.model(Options(model=name, timeout_s=timeout_s)))
 
     async def models(self, *, timeout_s: float | None = None) -> tuple[ModelInfo, ...]:
         """All loaded models that keep the contract, sorted by name."""
-        return await self._core.models(Options(timeout_s=timeout_s))
+        return await self._portal.run_async(self._core.models(Options(timeout_s=timeout_s)))
 
     async def health(self, *, timeout_s: float | None = None) -> Health:
         """Whether the servers, and the client's model on them, are ready. Never raises for a server that is down."""
-        return await self._core.health(Options(timeout_s=timeout_s))
+        return await self._portal.run_async(self._core.health(Options(timeout_s=timeout_s)))
 
     async def wait_ready(self, *, timeout_s: float | None = None) -> Health:
         """Wait until a server is ready. Raises ServerConnectionError when ``timeout_s`` ends first."""
-        return await self._core.wait_ready(Options(timeout_s=timeout_s))
+        return await self._portal.run_async(self._core.wait_ready(Options(timeout_s=timeout_s)))
 
     async def close(self) -> None:
-        """Close the connections. May be awaited twice."""
-        await self._core.close()
+        """Close the connections; calls still running end with ClientClosedError. May be awaited twice."""
+        await asyncio.to_thread(self._portal.close)
 
     async def _drive(
         self, images: "AsyncIterable[ImageSource | Named] | Iterable[ImageSource | Named]", run: Run
     ) -> AsyncGenerator[Item, None]:
-        window: deque[asyncio.Task[Item]] = deque()
+        window: deque[asyncio.Future[Item]] = deque()
         try:
             async for source in _each(images):
                 ticket = run.admit(source)
@@ -128,19 +132,18 @@ class AsyncClient(BaseClient):
                     item = await _next_item(window, run)
                     yield item
                     run.settle(item)
-                window.append(asyncio.create_task(run.work(ticket)))
+                window.append(asyncio.wrap_future(self._portal.start(run.work(ticket))))
             while window:
                 item = await _next_item(window, run)
                 yield item
                 run.settle(item)
         finally:
-            for task in window:
-                task.cancel()
-            await asyncio.gather(*window, return_exceptions=True)
+            for future in window:
+                future.cancel()
             run.close()
 
 
-async def _next_item(window: "deque[asyncio.Task[Item]]", run: Run) -> Item:
+async def _next_item(window: "deque[asyncio.Future[Item]]", run: Run) -> Item:
     if not run.ordered:
         done, _ = await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
         window.remove(first := done.pop())

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from segserve._config import HedgePolicy, RetryPolicy, Tls
 from segserve._core import DEFAULT_TIMEOUT_S, Core, Settings
 from segserve._counters import Counters
+from segserve._portal import Portal
 from segserve._wire import TransportFactory
 
 
 class BaseClient:
-    """Holds the core that does the work.
+    """Holds the core that does the work and the event loop it does it in.
 
     Parameters
     ----------
@@ -71,10 +72,7 @@ class BaseClient:
                 transport=transport,
             )
         )
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """What a client needs besides the core."""
+        self._portal = Portal(on_stop=self._core.close)
 
     @property
     def counters(self) -> Counters:

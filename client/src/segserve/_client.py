@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from segserve._base import BaseClient
 from segserve._batch import BatchOptions, Item, Run
@@ -14,15 +14,13 @@ from segserve._core import Options
 from segserve._images import iterate
 from segserve._journal import Journal
 from segserve._model import Health, ModelInfo
-from segserve._portal import Portal, wait_for
+from segserve._portal import wait_for
 from segserve._probability import ProbabilityMap
 from segserve._progress import ProgressCallback
 from segserve._result import SegmentationResult
 from segserve._source import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from segserve._source import ImageSource
 
 T = TypeVar("T")
@@ -34,9 +32,6 @@ class Client(BaseClient):
     Make one per process and keep it: it is safe for any number of threads, and a forked child opens connections of
     its own. Use it as a context manager, or call ``close``.
     """
-
-    def _prepare(self) -> None:
-        self._portal = Portal()
 
     def __enter__(self) -> "Client":
         return self
@@ -79,7 +74,9 @@ class Client(BaseClient):
         SegserveError
             One of the tree in ``segserve.errors``.
         """
-        return self._run(self._core.segment(image, Options(model, version, timeout_s, headers, token, request_id)))
+        return self._portal.run(
+            self._core.segment(image, Options(model, version, timeout_s, headers, token, request_id))
+        )
 
     def segment_many(
         self,
@@ -143,29 +140,29 @@ class Client(BaseClient):
         request_id: str | None = None,
     ) -> ProbabilityMap:
         """The probability map of one image, on the model grid; parameters as in ``segment``."""
-        return self._run(self._core.probability(image, Options(model, version, timeout_s, headers, token, request_id)))
+        return self._portal.run(
+            self._core.probability(image, Options(model, version, timeout_s, headers, token, request_id))
+        )
 
     def model(self, name: str | None = None, *, timeout_s: float | None = None) -> ModelInfo:
         """Classes, colours, grid, contract version and versions of a model, the client's own unless named."""
-        return self._run(self._core.model(Options(model=name, timeout_s=timeout_s)))
+        return self._portal.run(self._core.model(Options(model=name, timeout_s=timeout_s)))
 
     def models(self, *, timeout_s: float | None = None) -> tuple[ModelInfo, ...]:
         """All loaded models that keep the contract, sorted by name."""
-        return self._run(self._core.models(Options(timeout_s=timeout_s)))
+        return self._portal.run(self._core.models(Options(timeout_s=timeout_s)))
 
     def health(self, *, timeout_s: float | None = None) -> Health:
         """Whether the servers, and the client's model on them, are ready. Never raises for a server that is down."""
-        return self._run(self._core.health(Options(timeout_s=timeout_s)))
+        return self._portal.run(self._core.health(Options(timeout_s=timeout_s)))
 
     def wait_ready(self, *, timeout_s: float | None = None) -> Health:
         """Wait until a server is ready. Raises ServerConnectionError when ``timeout_s`` ends first."""
-        return self._run(self._core.wait_ready(Options(timeout_s=timeout_s)))
+        return self._portal.run(self._core.wait_ready(Options(timeout_s=timeout_s)))
 
     def close(self) -> None:
-        """Close the connections; calls still running are cancelled. May be called twice."""
-        if not self._core.closed:
-            self._run(self._core.close())
-            self._portal.close()
+        """Close the connections; calls still running end with ClientClosedError. May be called twice."""
+        self._portal.close()
 
     def _drive(self, images: "Iterable[ImageSource | Named]", run: Run) -> Generator[Item, None, None]:
         window: deque[Future[Item]] = deque()
@@ -193,6 +190,3 @@ class Client(BaseClient):
         window.popleft()
         yield item
         run.settle(item)
-
-    def _run(self, coroutine: "Coroutine[Any, Any, T]") -> T:
-        return self._portal.run(coroutine)

@@ -25,7 +25,6 @@ from segserve._telemetry import NullTracer, OpenTelemetryTracer, Tracer
 from segserve._wire import CallOptions, InferRequest, InferResponse, Query, Transport, TransportFactory
 from segserve.errors import (
     AccessDeniedError,
-    ClientClosedError,
     ContractMismatchError,
     InvalidInputError,
     ModelUnavailableError,
@@ -78,7 +77,6 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         check_timeout(settings.timeout_s)
         self.settings = settings
-        self.closed = False
         self._endpoints = parse_endpoints(settings.url)
         self._factory: TransportFactory = settings.transport or open_transport
         self._tracer: Tracer = OpenTelemetryTracer() if settings.tracing else NullTracer()
@@ -153,7 +151,6 @@ class Core:
 
     async def health(self, options: Options) -> Health:
         """Ask every endpoint, once each, without retries; unreachable ones are part of the answer."""
-        self._check_open()
         model = options.model or self.settings.model
         checks = (self._endpoint_health(endpoint, model, options) for endpoint in self._endpoints)
         return Health(model, tuple(await asyncio.gather(*checks)))
@@ -174,8 +171,7 @@ class Core:
             await asyncio.sleep(_WAIT_STEP_S)
 
     async def close(self) -> None:
-        """Close all connections; later calls raise ClientClosedError."""
-        self.closed = True
+        """Close all connections."""
         transports, self._transports = list(self._transports.values()), {}
         for transport in transports:
             await transport.close()
@@ -183,7 +179,6 @@ class Core:
     async def _infer(
         self, source: "ImageSource | Named", options: Options, *, suffix: str, outputs: tuple[str, ...]
     ) -> tuple[EncodedImage, InferResponse]:
-        self._check_open()
         budget = Budget(self._timeout(options))
         model = self.model_name(options) + suffix
         request_id = options.request_id or uuid.uuid4().hex
@@ -216,7 +211,6 @@ class Core:
         return image, response
 
     async def _query(self, query: Query, options: Options, *, model: str = "") -> Any:
-        self._check_open()
         headers = self._headers(options)
 
         async def send(endpoint: Endpoint, left_s: float) -> Any:
@@ -257,13 +251,8 @@ class Core:
     def _transport(self, endpoint: Endpoint) -> Transport:
         transport = self._transports.get(endpoint)
         if transport is None:
-            self._check_open()
             transport = self._transports[endpoint] = self._factory(endpoint, self.settings.tls)
         return transport
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise ClientClosedError("the client is closed")
 
     def model_name(self, options: Options) -> str:
         """The model of a call. Raises InvalidInputError when neither it nor the client names one."""

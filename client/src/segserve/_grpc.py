@@ -1,7 +1,7 @@
 """gRPC transport.
 
 It uses gRPC's synchronous channel and hands each answer to the event loop that waits for it, rather than
-``grpc.aio``: one channel then serves any number of event loops and survives the end of each of them.
+``grpc.aio``, whose poller is shared by all event loops of a process and does not survive a fork.
 """
 
 import asyncio
@@ -107,7 +107,6 @@ class GrpcTransport:
         else:
             self._channel = grpc.insecure_channel(endpoint.authority, options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        self._pid = os.getpid()
 
     async def infer(self, request: InferRequest, options: CallOptions) -> InferResponse:
         """Send an image and wait for the answer."""
@@ -154,9 +153,8 @@ class GrpcTransport:
         return answer.get("models", []) if query is Query.INDEX else answer
 
     async def close(self) -> None:
-        """Close the channel; a channel that a parent process opened is left to that process."""
-        if self._pid == os.getpid():
-            self._channel.close()
+        """Close the channel."""
+        self._channel.close()
 
     async def _call(self, call: Any, message: Any, options: CallOptions) -> Any:
         loop = asyncio.get_running_loop()

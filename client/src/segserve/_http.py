@@ -44,15 +44,13 @@ class _Answer:
 
 
 class HttpTransport:
-    """A pool of connections to one endpoint, for one event loop at a time."""
+    """A pool of connections to one endpoint, for one event loop."""
 
     def __init__(self, endpoint: Endpoint, tls: Tls | None) -> None:
         self._url = str(endpoint)
         self._ssl = _ssl_context(tls or Tls()) if endpoint.is_tls else None
         self._server_name = tls.server_name if tls else None
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
 
     async def infer(self, request: InferRequest, options: CallOptions) -> InferResponse:
         """Send an image and wait for the answer."""
@@ -87,7 +85,7 @@ class HttpTransport:
     async def close(self) -> None:
         """Close the connections."""
         session, self._session = self._session, None
-        if session is not None and self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
+        if session is not None:
             await session.close()
 
     async def _is_ready(self, path: str, options: CallOptions) -> bool:
@@ -136,26 +134,17 @@ class HttpTransport:
             raise to_error(Kind.DEADLINE, "") from error
         except aiohttp.ClientSSLError as error:
             raise TlsError(str(error)) from error
+        except aiohttp.ClientConnectorError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error.os_error)
+            raise ServerConnectionError(f"cannot connect to {error.host}:{error.port}: {reason}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ServerConnectionError(f"{type(error).__name__}: {error}") from error
 
     def _open_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            if self._session is not None:
-                _abandon(self._session)
+        if self._session is None:
             connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S)
-            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
-            self._loop = loop
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
-
-
-def _abandon(session: aiohttp.ClientSession) -> None:
-    """Let go of a session whose event loop has ended; its sockets close with it."""
-    connector = session.connector
-    session.detach()
-    if connector is not None:
-        connector.close()
 
 
 def _ssl_context(tls: Tls) -> ssl.SSLContext:

@@ -89,7 +89,7 @@ class Journal:
         return good
 
     def _check_header(self, found: Any, expected: dict[str, Any]) -> None:
-        if found.get("segserve_journal") != _FORMAT:
+        if found["segserve_journal"] != _FORMAT:
             raise JournalError(f"{self.path} is not a journal of this version of segserve")
         if found["model"] != expected["model"]:
             raise JournalError(

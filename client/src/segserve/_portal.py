@@ -1,10 +1,14 @@
-"""An event loop in a thread of its own, which threads without one hand their coroutines to."""
+"""An event loop in a thread of its own, in which all of a client's work is done.
+
+Programs without an event loop need it anyway; for those with one it means that connections do not depend on theirs,
+which may end early or be one of several.
+"""
 
 import asyncio
 import concurrent.futures
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -17,7 +21,8 @@ T = TypeVar("T")
 class Portal:
     """Starts its thread on first use, and again in a forked child."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._on_stop = on_stop
         self._closed = False
         self._reset()
         call_in_child(self._reset)
@@ -40,14 +45,22 @@ class Portal:
         """Run a coroutine and wait for it; an interrupt of the waiting thread cancels it."""
         return wait_for(self.start(coroutine))
 
+    async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine and await it from another event loop; cancelling the await cancels it."""
+        try:
+            return await asyncio.wrap_future(self.start(coroutine))
+        except asyncio.CancelledError:
+            if self._closed:
+                raise ClientClosedError("the client was closed during the call") from None
+            raise
+
     def close(self) -> None:
-        """Cancel what still runs and end the thread. May be called twice."""
+        """Cancel what still runs, run ``on_stop`` and end the thread. May be called twice."""
         with self._lock:
             self._closed = True
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+            _stop(loop, thread)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -55,10 +68,11 @@ class Portal:
                 raise ClientClosedError("the client is closed")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="segserve", daemon=True)
+                arguments = (self._loop, self._on_stop)
+                self._thread = threading.Thread(target=_serve, args=arguments, name="segserve", daemon=True)
                 self._thread.start()
                 # For a client that is dropped without being closed.
-                weakref.finalize(self, _stop, weakref.ref(self._loop))
+                weakref.finalize(self, _stop, self._loop, self._thread)
             return self._loop
 
 
@@ -73,7 +87,7 @@ def wait_for(future: "Future[T]") -> T:
         raise
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, on_stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
@@ -81,12 +95,15 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         for task in leftovers:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+        loop.run_until_complete(on_stop())
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
 
 
-def _stop(reference: "weakref.ref[asyncio.AbstractEventLoop]") -> None:
-    loop = reference()
-    if loop is not None and not loop.is_closed():
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    # After a fork, thread and loop are the parent's, and is_alive() says no.
+    if thread.is_alive() and not loop.is_closed():
         loop.call_soon_threadsafe(loop.stop)
+        if thread is not threading.current_thread():  # a collector may run anywhere
+            thread.join()
