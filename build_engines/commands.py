@@ -24,7 +24,7 @@ from segserve_server.engines.machine import this_machine
 from segserve_server.repository.manifest import Target, check_engine
 
 _REPORTS = Path("out") / "parity"
-_TIMING_CACHES = Path(".cache") / "build_engines"
+_TIMING_CACHE = Path(".cache") / "build_engines" / "tensorrt.timing"
 _MIB = 2**20
 
 
@@ -119,7 +119,7 @@ def _build_request(arguments: argparse.Namespace, pipeline: Pipeline) -> BuildRe
             hardware_compatible=arguments.hardware_compatible,
             compute_capability=arguments.compute_capability if target is Target.TENSORRT_RTX else None,
             workspace_gib=arguments.workspace_gib,
-            timing_cache=_TIMING_CACHES / f"{target.value}.timing",
+            timing_cache=_TIMING_CACHE if target is Target.TENSORRT else None,
         ),
         command=_command(arguments),
     )

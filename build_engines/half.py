@@ -15,7 +15,7 @@ _SMALLEST_FP16 = 6e-8
 _HEAD = frozenset({"Cast", "Transpose", "Sub", "Div", "Mul", "Add"})
 _TAIL = _HEAD | {
     "Round", "Sigmoid", "Softmax", "Clip", "Slice", "Gather", "Sum", "Mean", "ReduceMean", "Where", "Greater",
-    "GreaterOrEqual", "Less", "Identity", "Concat",
+    "GreaterOrEqual", "Less", "Identity", "Concat", "Reshape",
 }  # fmt: skip
 
 

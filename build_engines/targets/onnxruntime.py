@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 
 def build_onnxruntime(model: onnx.ModelProto) -> bytes:
