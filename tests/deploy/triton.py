@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from segserve_server.embedded import Ports, free_ports, shared_memory
@@ -20,7 +21,9 @@ class Triton(Running):
     takes in full.
     """
 
-    def __init__(self, repository: Path, *, log: Path, with_doctor: bool = False) -> None:
+    def __init__(
+        self, repository: Path, *, log: Path, with_doctor: bool = False, options: Mapping[str, str] | None = None
+    ) -> None:
         self.repository = repository
         self.ports: Ports = free_ports()
         self._regions = shared_memory.new_prefix()
@@ -32,6 +35,7 @@ class Triton(Running):
             "SEGSERVE_BACKENDS": str(runtime.backend_directory),
             "TRITON_SERVER_VERSION": ".".join(map(str, runtime.version)),
             **{f"SEGSERVE_{name.upper()}_PORT": str(port) for name, port in self.ports.named()},
+            **(options or {}),
         }
         regions = f"--backend-config=python,shm-region-prefix-name={self._regions}"
         command = [sys.executable, str(IMAGE / "entrypoint.py"), regions]
