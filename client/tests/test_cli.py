@@ -64,7 +64,7 @@ def test_formats_can_be_chosen_and_subfolders_are_kept(
     coco = json.loads((out / "coco.json").read_text())
     assert [image["id"] for image in coco["images"]] == [1, 2, 3]
     assert [annotation["id"] for annotation in coco["annotations"]] == [1, 2, 3]
-    assert len(list(csv.DictReader((out / "lesions.csv").open()))) == 3
+    assert len(list(csv.DictReader((out / "lesions.csv").read_text().splitlines()))) == 3
     assert "1 files that are no images, or hidden, are left out" in capsys.readouterr().err
 
 

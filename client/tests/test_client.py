@@ -25,6 +25,7 @@ from segserve import (
     ServerConnectionError,
     ServerFaultError,
 )
+from segserve._wire import Query
 from segserve.contract import GEOMETRY, MASK, REPORT
 from segserve.testing import FAKE_URL, FakeModel, FakeServer, Step, example_image
 
@@ -98,7 +99,10 @@ def test_a_model_describes_itself() -> None:
 
 
 def test_models_of_a_server_that_lists_none_are_asked_for_by_name(fake: FakeServer) -> None:
-    fake.lists_models = False
+    fake.closed.add(Query.INDEX)
+    with fake.client(model=None) as client:
+        assert len(client.models()) == 2
+    fake.closed.add(Query.STATISTICS)
     with fake.client() as client:
         assert [model.name for model in client.models()] == ["fundus_hemorrhage", "fundus_hemorrhage_probability"]
     with fake.client(model=None) as client, pytest.raises(SegserveError, match="restricted"):

@@ -125,8 +125,7 @@ class Core:
     async def models(self, options: Options) -> tuple[ModelInfo, ...]:
         """All loaded ensembles of the contract, sorted by name; other models of the server are left out.
 
-        A server that does not list its models (the list can be closed, as loading can) is asked for the client's own
-        model and its probability ensemble by name.
+        A server that does not say which models it has is asked for the client's own by name.
         """
         found = []
         for name in await self._model_names(options):
@@ -140,14 +139,20 @@ class Core:
         return tuple(found)
 
     async def _model_names(self, options: Options) -> list[str]:
+        """Loaded models. The repository's index is often closed, since loading is; statistics name them as well."""
         try:
             index = await self._query(Query.INDEX, options)
+            return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
+        except AccessDeniedError:
+            pass
+        try:
+            statistics = await self._query(Query.STATISTICS, options)
+            return sorted({entry["name"] for entry in statistics["model_stats"]})
         except AccessDeniedError:
             own = self.settings.model
             if own is None:
                 raise
             return [own, own + contract.PROBABILITY_SUFFIX]
-        return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
 
     async def health(self, options: Options) -> Health:
         """Ask every endpoint, once each, without retries; unreachable ones are part of the answer."""

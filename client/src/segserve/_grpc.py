@@ -144,6 +144,7 @@ class GrpcTransport:
             Query.MODEL: (stub.ModelMetadata, pb.ModelMetadataRequest(**named)),
             Query.CONFIG: (stub.ModelConfig, pb.ModelConfigRequest(**named)),
             Query.INDEX: (stub.RepositoryIndex, pb.RepositoryIndexRequest()),
+            Query.STATISTICS: (stub.ModelStatistics, pb.ModelStatisticsRequest()),
         }[query]
         answer = MessageToDict(await self._call(call, message, options), preserving_proto_field_name=True)
         if query in (Query.LIVE, Query.READY, Query.MODEL_READY):

@@ -72,6 +72,7 @@ class HttpTransport:
             Query.MODEL: named,
             Query.CONFIG: f"{named}/config",
             Query.INDEX: "/v2/repository/index",
+            Query.STATISTICS: "/v2/models/stats",
         }[query]
         if query in (Query.LIVE, Query.READY, Query.MODEL_READY):
             return {"ready": await self._is_ready(path, options)}

@@ -24,6 +24,7 @@ class Query(Enum):
     MODEL = "model"
     CONFIG = "config"
     INDEX = "index"
+    STATISTICS = "statistics"
 
 
 @dataclass(frozen=True)

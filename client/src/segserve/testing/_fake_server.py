@@ -64,13 +64,26 @@ class FakeServer:
         What the server has.
     delay_s
         Seconds that every answer takes.
+
+    Attributes
+    ----------
+    ready
+        What the server says of itself.
+    seen
+        The requests for images that reached it.
+    cancelled
+        How many of them were cancelled while they waited.
+    recordings
+        Answers for known images, by the sha256 of their bytes.
+    closed
+        Queries that an operator has closed.
     """
 
     def __init__(self, *models: FakeModel, delay_s: float = 0.0) -> None:
         self.models = {model.name: model for model in models or (FakeModel(),)}
         self.delay_s = delay_s
         self.ready = True
-        self.lists_models = True
+        self.closed: set[Query] = set()
         self.seen: list[SeenRequest] = []
         self.cancelled = 0
         self.recordings: dict[str, Mapping[str, OutputTensor]] = {}
@@ -167,11 +180,12 @@ class _FakeTransport:
             return {"ready": query is Query.LIVE or server.ready}
         if query is Query.SERVER:
             return {"name": "triton", "version": "fake"}
-        if query is Query.INDEX:
-            if not server.lists_models:
+        if query in (Query.INDEX, Query.STATISTICS):
+            if query in server.closed:
                 raise AccessDeniedError("This protocol is restricted")
             names = [name + suffix for name in server.models for suffix in ("", contract.PROBABILITY_SUFFIX)]
-            return [{"name": name, "version": "1", "state": "READY"} for name in names]
+            entries = [{"name": name, "version": "1", "state": "READY"} for name in names]
+            return entries if query is Query.INDEX else {"model_stats": entries}
         if query is Query.MODEL_READY and model.removesuffix(contract.PROBABILITY_SUFFIX) not in server.models:
             return {"ready": False}
         found, probability = server.find(model)
