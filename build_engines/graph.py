@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from build_engines.errors import GraphError
 from build_engines.operators import check_operators
+from build_engines.shapes import settle_output_shape
 
 _FLOAT, _UINT8, _DOUBLE = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.DOUBLE
 RGB = 3
@@ -49,6 +50,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise GraphError(f"{path.name} fails the ONNX checker: {_first_line(error)}") from error
+    settle_output_shape(model, path.name)
     return model
 
 

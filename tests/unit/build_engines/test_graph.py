@@ -56,6 +56,25 @@ def test_a_dynamic_height_is_refused(tmp_path: Path) -> None:
     assert "dynamic height or width ([batch, 3, height, 64]" in message
 
 
+def test_sides_of_the_output_that_follow_from_the_input_are_found_out(tmp_path: Path) -> None:
+    model = logits_network(classes=2)
+    for dimension, given in zip(model.graph.output[0].type.tensor_type.shape.dim[1:], ("c", "h", "w"), strict=True):
+        dimension.dim_param = given
+    loaded = load_graph(save(model, tmp_path / "open.onnx"))
+    assert read_signature(loaded, "open") == Signature("image", "logits", GRID, 2, served=False)
+
+
+def test_a_graph_that_takes_no_larger_batch_is_refused(tmp_path: Path) -> None:
+    model = logits_network()
+    shape = numpy_helper.from_array(np.array([1, 1, GRID, GRID]), "shape")
+    model.graph.initializer.append(shape)
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(helper.make_node("Reshape", ["raw", "shape"], ["logits"]))
+    for dimension in model.graph.output[0].type.tensor_type.shape.dim[1:]:
+        dimension.dim_param = "open"
+    assert "cannot be run on a batch of 2" in _refusal(model, tmp_path / "single.onnx")
+
+
 def test_a_batch_fixed_to_one_is_refused_with_the_export_option(tmp_path: Path) -> None:
     message = _refusal(logits_network(batch=1), tmp_path / "one.onnx")
     assert "batch dimension of input image of one.onnx is fixed to 1" in message
