@@ -1,6 +1,8 @@
 """Whatever is mistyped gets a sentence and an exit code."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from segserve_server.repository.check import check_repository
 from segserve_server.repository.manifest import manifest_path, read_manifest
 from segserve_server.repository.problem import RepositoryError
-from tests.unit.build_engines.conftest import EXAMPLES
+from tests.unit.build_engines.conftest import EXAMPLES, ROOT
 from tests.unit.build_engines.networks import images, logits_network, save
 from tests.unit.build_engines.test_storage import full_disk
 
@@ -203,3 +205,10 @@ def test_a_classes_file_that_is_wrong_is_refused(tmp_path: Path, text: str, caps
     command = ["import", str(network), "--name", "pair", "--classes", str(classes), "--activation", "sigmoid"]
     assert main([*command, "--repository", str(tmp_path / "models")]) == REFUSED
     assert "classes.toml" in capsys.readouterr().err
+
+
+def test_without_its_libraries_it_names_the_extra() -> None:
+    program = "import sys, runpy; sys.modules['onnxsim'] = None; runpy.run_module('build_engines', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == REFUSED
+    assert ended.stderr == "build_engines: onnxsim is not installed: pip install -e '.[build]'\n"
