@@ -8,11 +8,15 @@ from pathlib import Path
 from segserve import SegserveError
 
 from loadtest import slo
+from loadtest.bench.bench import QUICK, Effort, run_bench
+from loadtest.bench.tables import render_json, render_tables
 from loadtest.errors import LoadTestError
+from loadtest.paths import DEFAULT_MODEL, REPOSITORY
+from loadtest.peers.compare import compare, render
 from loadtest.reports import write_reports
 from loadtest.session import run_session
 from loadtest.shapes import Shape
-from loadtest.target import DEFAULT_MODEL, REPOSITORY, guess_metrics_url, open_target
+from loadtest.target import guess_metrics_url, open_target
 from segserve_server.embedded import EmbeddedServerError
 
 EXIT_MISSED = 1
@@ -35,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description="Load tests and benchmarks of the server.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_gate(commands)
+    _add_bench(commands)
+    _add_peers(commands)
     return parser
 
 
@@ -67,6 +73,49 @@ def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     gate.add_argument("--seconds", type=_positive, default=30.0, help="of each shape; default: 30")
     gate.add_argument("--out", type=Path, default=Path("out/loadtest"), help="for the reports; default: %(default)s")
     gate.set_defaults(run=_gate)
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="the server against its own ceiling",
+        description="Print tables of what the server reaches beside what the same work reaches in one process, and "
+        "write bench.md and bench.json.",
+    )
+    bench.add_argument("--quick", action="store_true", help="shorter runs, fewer concurrencies: some five minutes")
+    bench.add_argument("--out", type=Path, default=Path("out/bench"), help="default: %(default)s")
+    bench.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    bench = run_bench(QUICK if options.quick else Effort(), tell=_tell)
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = render_tables(bench)
+    (options.out / "bench.md").write_text(text, "utf-8")
+    (options.out / "bench.json").write_text(render_json(bench), "utf-8")
+    print(text)
+    return 0
+
+
+def _add_peers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    peers = commands.add_parser(
+        "peers",
+        help="the server beside what a user would otherwise pick",
+        description="FastAPI, LitServe, BentoML and Triton with the imaging in the client, with the same engine and "
+        "imaging, each in an environment of its own below .cache/peers. Prints a table and writes peers.md.",
+    )
+    peers.add_argument("--seconds", type=_positive, default=8.0, help="of each run; default: 8")
+    peers.add_argument("--turns", type=int, default=3, help="runs of each server, in turn; default: 3")
+    peers.add_argument("--out", type=Path, default=Path("out/bench"), help="default: %(default)s")
+    peers.set_defaults(run=_peers)
+
+
+def _peers(options: argparse.Namespace) -> int:
+    text = render(compare(seconds=options.seconds, turns=options.turns, tell=_tell))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "peers.md").write_text(text, "utf-8")
+    print(text)
+    return 0
 
 
 def _gate(options: argparse.Namespace) -> int:

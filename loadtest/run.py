@@ -11,6 +11,7 @@ from pathlib import Path
 
 from loadtest import triton_metrics
 from loadtest.errors import LoadTestError
+from loadtest.paths import ROOT
 from loadtest.processes import PeakMemory, cpu_seconds
 from loadtest.samples import Burst, Sample, Summary, read_records, summarise
 from loadtest.shapes import Plan
@@ -113,8 +114,7 @@ def _run_locust(plan: Plan, target: Target, records: Path) -> list[Reading]:
     ]
     for url in target.urls[1:2]:
         command += ["--http", url]
-    root = str(Path(__file__).resolve().parents[1])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "LOCUST_SKIP_MONKEY_PATCH": "1", "PYTHONPATH": paths}
     readings = _read(target)
     process = subprocess.Popen(

@@ -9,10 +9,8 @@ from urllib.parse import urlsplit
 from segserve import Client, SegserveError
 
 from loadtest.errors import LoadTestError
+from loadtest.paths import DEFAULT_MODEL, REPOSITORY
 from segserve_server.embedded import EmbeddedServer
-
-REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
-DEFAULT_MODEL = "fundus_hemorrhage"
 
 
 @dataclass(frozen=True, slots=True)

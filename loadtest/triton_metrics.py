@@ -84,14 +84,18 @@ def parse(text: str) -> Counters:
 
 
 def steps_between(before: Counters, after: Counters) -> list[StepTimes]:
-    """What each model that computes did between two readings, sorted by name; ensembles only pass work on."""
+    """What each step did between two readings, sorted by name.
+
+    An ensemble only passes work on. It is known by its name, which its steps' names begin with.
+    """
     steps = []
     for model, now in sorted(after.items()):
         then = before.get(model, ModelCounters())
         executions = now.executions - then.executions
         inferences = now.inferences - then.inferences
         answered = now.succeeded - then.succeeded
-        if executions <= 0 or now.infer_us <= then.infer_us:
+        is_ensemble = any(other.startswith(f"{model}_") for other in after)
+        if is_ensemble or executions <= 0:
             continue
         per_request = 1 / max(1.0, answered) / 1000
         steps.append(

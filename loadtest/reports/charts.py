@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from loadtest.run import ShapeResult
 from loadtest.samples import Outcome, percentile
@@ -62,7 +63,7 @@ def latency_over_time(result: ShapeResult, *, limit_ms: float | None) -> str:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("seconds")
         axes.set_ylabel("latency, ms")
-        axes.legend(loc="upper left", ncols=4, fontsize=9)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=9)
 
     return _draw(draw, height=2.9)
 
@@ -75,6 +76,7 @@ def bursts(result: ShapeResult, *, limit_s: float | None) -> str:
         axes.bar(range(1, len(result.bursts) + 1), [b.seconds for b in result.bursts], color=colors, width=0.7)
         if limit_s is not None:
             axes.axhline(limit_s, color=_LIMIT, linewidth=1, linestyle=(0, (4, 3)))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("burst")
         axes.set_ylabel(f"seconds for {result.plan.burst_images} images")
 
@@ -102,9 +104,9 @@ def steps(result: ShapeResult) -> str:
         axes.set_xlim(right=max(left) * 1.25)
         axes.set_xlabel("milliseconds per image, mean over the run (Triton's own counters)")
         axes.grid(visible=False, axis="y")
-        axes.legend(loc="lower right", fontsize=9)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=9)
 
-    return _draw(draw, height=0.9 + 0.42 * len(result.steps))
+    return _draw(draw, height=1.2 + 0.42 * len(result.steps))
 
 
 def steps_over_time(result: ShapeResult) -> str:

@@ -1,0 +1,1 @@
+"""The server against its own ceiling: the same imaging and engine in one process, without a server."""
