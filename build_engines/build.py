@@ -132,7 +132,7 @@ def open_engine(target: Target, precision: Precision, content: bytes) -> Engine:
         return OnnxRuntimeEngine(content)
     if target is Target.TENSORRT:
         return open_tensorrt(content)
-    raise TargetError("an engine of TensorRT for RTX is built without a GPU and cannot run here: no parity")
+    raise TargetError("an engine of TensorRT for RTX runs on its own GPU only")
 
 
 def _draft_manifest(request: BuildRequest, calibration: Sequence[Path], machine: Machine) -> Manifest:

@@ -14,6 +14,7 @@ from build_engines.parity import JUDGED_GRID_PX, Exhibit, Gates, ImageParity, Pa
 from build_engines.pipeline import Pipeline
 from build_engines.storage import write_together
 from build_engines.targets.engine import UInt8Array
+from segserve_server.imaging.lesions import BoolArray
 
 _SIDE = 480
 _BOTH, _LOST, _GAINED = (255, 255, 255), (0, 170, 255), (255, 60, 200)  # RGB
@@ -135,12 +136,14 @@ def _figure(exhibit: Exhibit, threshold_levels: Sequence[int]) -> str:
     levels = np.array(threshold_levels)[:, np.newaxis, np.newaxis]
     before, after = ((one >= levels).any(axis=0) for one in (expected, actual))
     masks = np.zeros_like(exhibit.pixels)
-    masks[before & after], masks[before & ~after], masks[~before & after] = _BOTH, _LOST, _GAINED
+    masks[before & after] = _BOTH
+    for changed, color in ((before & ~after, _LOST), (~before & after, _GAINED)):
+        masks[_thickened(changed)] = color
     difference = np.abs(expected.astype(np.int16) - actual.astype(np.int16)).max(axis=0)
     heat = cv2.applyColorMap(np.minimum(difference * 8, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     panels = (
         ("what the network sees", exhibit.pixels),
-        ("masks: both white, lost blue, gained pink", masks),
+        ("masks: in both white; lost blue and gained pink, thickened", masks),
         ("difference of probability, eightfold", cv2.cvtColor(heat, cv2.COLOR_BGR2RGB)),
     )
     shown = "".join(
@@ -149,6 +152,12 @@ def _figure(exhibit: Exhibit, threshold_levels: Sequence[int]) -> str:
         for caption, panel in panels
     )
     return f"<h3>{html.escape(exhibit.image.name)}: {_dice(exhibit.image)}</h3>{shown}"
+
+
+def _thickened(mask: BoolArray) -> BoolArray:
+    """Grown by so much that a single pixel is still seen in the small picture."""
+    side = mask.shape[0] // 200 | 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)).astype(np.bool_)
 
 
 def _dice(image: ImageParity) -> str:
