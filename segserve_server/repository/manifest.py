@@ -34,6 +34,14 @@ class Precision(enum.Enum):
     INT8 = "int8"
 
 
+_PATTERNS = {
+    Target.TENSORRT: "*.plan",
+    Target.TENSORRT_RTX: "*.engine",
+    Target.OPENVINO: "*.blob",
+    Target.ONNXRUNTIME: "*.onnxruntime.onnx",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Batch sizes that an engine was built for: smallest, the one it is tuned for, largest."""
@@ -203,18 +211,22 @@ def check_engines(repository: Path, targets: frozenset[Target], machine: Machine
     An engine that is not there is no problem of this check: the CPU variant then compiles the ONNX itself.
     """
     problems = []
-    for path in sorted(repository.glob(f"*/*/*{MANIFEST_SUFFIX}")):
-        engine = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    for engine in _find_engines(repository, targets):
         where = str(engine.relative_to(repository))
-        try:
-            wanted = read_manifest(path).target in targets
-        except RepositoryError as error:
-            problems.append(Problem(where, str(error)))
-            continue
-        if wanted and not engine.is_file():
+        if engine.is_file():
+            problems += [Problem(where, sentence) for sentence in check_engine(engine, machine)]
+        else:
             problems.append(
                 Problem(where, "the manifest is there but not the engine: build it, or remove the manifest")
             )
-        elif wanted:
-            problems += [Problem(where, sentence) for sentence in check_engine(engine, machine)]
     return problems
+
+
+def _find_engines(repository: Path, targets: frozenset[Target]) -> list[Path]:
+    """Engines of these targets by their names, with a manifest or without; and manifests whose engine is gone."""
+    found = set()
+    for target in targets:
+        for pattern in (_PATTERNS[target], _PATTERNS[target] + MANIFEST_SUFFIX):
+            for path in repository.glob(f"*/*/{pattern}"):
+                found.add(path.with_name(path.name.removesuffix(MANIFEST_SUFFIX)))
+    return sorted(found)

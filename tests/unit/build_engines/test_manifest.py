@@ -160,6 +160,8 @@ def test_a_changed_engine_changed_weights_and_missing_weights_are_each_named(eng
 def test_an_engine_without_a_manifest_cannot_be_trusted(engine: Path) -> None:
     manifest_path(engine).unlink()
     assert "cannot be trusted" in check_engine(engine, CPU)[0]
+    (problem,) = check_engines(engine.parents[2], frozenset({Target.OPENVINO}), CPU)
+    assert problem.where == "eye_segment/1/model.openvino-bf16.blob"
 
 
 def test_a_manifest_without_its_engine_is_a_problem(engine: Path) -> None:
