@@ -151,10 +151,9 @@ def test_a_full_server_refuses_and_takes_the_request_later(server: EmbeddedServe
         else:
             pytest.fail("the queue was never full")
     with connect(server.grpc_url) as client:
-        answered = 0
-        for item in client.segment_many(images, concurrency=160, ordered=False):
+        items = client.segment_many(images, concurrency=160, ordered=False)
+        for answered, item in enumerate(items, start=1):
             assert item.ok
-            answered += 1
             if answered >= 10 and client.counters.retries > 0:
                 break
         assert client.counters.retries > 0

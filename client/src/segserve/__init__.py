@@ -1,8 +1,6 @@
 """Client for medical-image segmentation models served by NVIDIA Triton.
 
-from segserve import Client
-
-with Client("grpc://gpu01:8001", model="fundus_hemorrhage") as client:
+with segserve.Client("grpc://gpu01:8001", model="fundus_hemorrhage") as client:
     result = client.segment("eye.jpg")
     print(result.report.classes["hemorrhage"].lesion_count)
 """

@@ -1,23 +1,23 @@
 """Every error that segserve raises.
 
-SegserveError
-├── InvalidInputError          what was handed to the SDK cannot be sent; nothing went out
-├── ClientClosedError          the client was closed, or its process forked in the middle of a gRPC call
-├── MissingExtraError          an optional dependency is not installed
-├── JournalError               the journal belongs to another run, or cannot be read or written
-├── ServerConnectionError      no answer: refused, reset, unknown host                          (repeated)
-│   └── TlsError               the certificate or key is not the one that is expected
-├── DeadlineExceededError      the time budget of the call ended
-├── OverloadedError            the server's queue is full or was waited in too long             (repeated)
-├── InvalidImageError          the server looked at the image and refused it, and says why
-├── RequestRefusedError        the server refused the request for another reason
-│   └── AccessDeniedError      a token is missing or wrong, or the operator closed this interface
-├── ModelUnavailableError
-│   ├── ModelNotFoundError     no such model or version
-│   └── ModelNotReadyError     the model is there but not loaded                                (repeated)
-├── ServerFaultError           the server failed; with an incident id: its log has the cause,
-│                              without one: the fault is Triton's own                           (repeated)
-└── ContractMismatchError      the answer is not what this SDK understands
+    SegserveError
+    ├── InvalidInputError          what was handed to the SDK cannot be sent; nothing went out
+    ├── ClientClosedError          the client was closed, or its process forked in the middle of a gRPC call
+    ├── MissingExtraError          an optional dependency is not installed
+    ├── JournalError               the journal belongs to another run, or cannot be read or written
+    ├── ServerConnectionError      no answer: refused, reset, unknown host                          (repeated)
+    │   └── TlsError               the certificate or key is not the one that is expected
+    ├── DeadlineExceededError      the time budget of the call ended
+    ├── OverloadedError            the server's queue is full or was waited in too long             (repeated)
+    ├── InvalidImageError          the server looked at the image and refused it, and says why
+    ├── RequestRefusedError        the server refused the request for another reason
+    │   └── AccessDeniedError      a token is missing or wrong, or the operator closed this interface
+    ├── ModelUnavailableError
+    │   ├── ModelNotFoundError     no such model or version
+    │   └── ModelNotReadyError     the model is there but not loaded                                (repeated)
+    ├── ServerFaultError           the server failed; with an incident id: its log has the cause,
+    │                              without one: the fault is Triton's own                           (repeated)
+    └── ContractMismatchError      the answer is not what this SDK understands
 
 "Repeated" errors are tried again inside the time budget. All of them carry the request id, endpoint, model and time
 that passed, as far as they are known, and none carries image content.

@@ -1,20 +1,17 @@
 """Test a program that uses segserve without a server.
 
-A ``FakeServer`` makes clients whose requests never leave the process:
+A ``FakeServer`` makes clients whose requests never leave the process. Failures come by script, as the errors that a
+real server's answers become; the client retries them as it always does.
 
->>> from segserve.testing import FakeServer, example_image
->>> with FakeServer().client() as client:
-...     client.segment(example_image()).report.classes["hemorrhage"].lesion_count
-1
-
-Failures come by script, as the errors that a real server's answers become; the client retries them as it always does:
-
+Examples
+--------
 >>> from segserve import OverloadedError
+>>> from segserve.testing import FakeServer, example_image
 >>> server = FakeServer().script(OverloadedError("Exceeds maximum queue size"))
 >>> with server.client() as client:
-...     _ = client.segment(example_image())
-...     client.counters.retries
-1
+...     count = client.segment(example_image()).report.classes["hemorrhage"].lesion_count
+...     print(count, client.counters.retries)
+1 1
 """
 
 from segserve.testing._example import example_image, example_recording, example_result
