@@ -210,23 +210,25 @@ def check_engines(repository: Path, targets: frozenset[Target], machine: Machine
 
     An engine that is not there is no problem of this check: the CPU variant then compiles the ONNX itself.
     """
+    engines = {path for target in targets for path in repository.glob(f"*/*/{_PATTERNS[target]}")}
     problems = []
-    for engine in _find_engines(repository, targets):
+    for path in repository.glob(f"*/*/*{MANIFEST_SUFFIX}"):
+        engine = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
         where = str(engine.relative_to(repository))
-        if engine.is_file():
-            problems += [Problem(where, sentence) for sentence in check_engine(engine, machine)]
-        else:
+        try:
+            if read_manifest(path).target not in targets:
+                continue
+        except RepositoryError as error:
+            problems.append(Problem(where, str(error)))
+            engines.discard(engine)
+            continue
+        engines.add(engine)
+        if not engine.is_file():
             problems.append(
                 Problem(where, "the manifest is there but not the engine: build it, or remove the manifest")
             )
-    return problems
-
-
-def _find_engines(repository: Path, targets: frozenset[Target]) -> list[Path]:
-    """Engines of these targets by their names, with a manifest or without; and manifests whose engine is gone."""
-    found = set()
-    for target in targets:
-        for pattern in (_PATTERNS[target], _PATTERNS[target] + MANIFEST_SUFFIX):
-            for path in repository.glob(f"*/*/{pattern}"):
-                found.add(path.with_name(path.name.removesuffix(MANIFEST_SUFFIX)))
-    return sorted(found)
+    for engine in engines:
+        if engine.is_file():
+            where = str(engine.relative_to(repository))
+            problems += [Problem(where, sentence) for sentence in check_engine(engine, machine)]
+    return sorted(problems, key=str)
