@@ -4,7 +4,7 @@
 # Usage: requirements/compile.sh [--upgrade]     (needs uv: pip install uv)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-extras=(embedded build training loadtest deploy dev)
+extras=(embedded build training loadtest deploy docs dev)
 
 compile() { # name, arguments
   local name=$1; shift
