@@ -73,11 +73,14 @@ def find_lesions(probability: UInt8Array, geometry: Geometry, settings: ClassSet
     x0, y0, _, _ = window
     values = model_to_photo(probability, geometry, window)
     positive = cv2.threshold(values, level - 1, 1, cv2.THRESH_BINARY)[1]
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(positive, connectivity=8, ltype=cv2.CV_32S)
+    # Grana's algorithm gives the default's labels a quarter sooner on sparse masks (docs/performance.md).
+    count, labels, stats, centroids = cv2.connectedComponentsWithStatsWithAlgorithm(
+        positive, 8, cv2.CV_32S, cv2.CCL_GRANA
+    )
     minimum = settings.minimum_area_grid_px * geometry.scale**2
     keep = stats[:, cv2.CC_STAT_AREA] >= minimum
     keep[0] = False
-    points = np.flatnonzero(positive)
+    points = np.flatnonzero(positive.view(np.bool_))  # as bytes it takes ten times as long
     labels_of_points = labels.ravel()[points].astype(np.intp)
     values_of_points = values.ravel()[points]
     sums = np.bincount(labels_of_points, weights=values_of_points, minlength=count)
