@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The container's first process: doctor, then tritonserver in its place.
 
 Reads ``triton.flags`` beside this file and the environment (defaults in brackets):

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Is this Triton in service? The health check of compose and all three probes of Kubernetes.
 
     probe.py [--end-if-dead]

@@ -26,7 +26,7 @@ FLAGS = IMAGE / "triton.flags"
 def printed(version: str) -> list[str]:
     """The command that the entrypoint would become with a server of that version."""
     environment = {"TRITON_SERVER_VERSION": version, "SEGSERVE_VARIANT": ""}
-    return run(sys.executable, IMAGE / "entrypoint.py", "--print", environment=environment).splitlines()
+    return run(IMAGE / "entrypoint.py", "--print", environment=environment).splitlines()
 
 
 def flag_names(lines: list[str]) -> set[str]:
@@ -79,7 +79,7 @@ def test_a_red_line_of_the_doctor_keeps_the_server_from_starting(tmp_path: Path)
         "TRITON_SERVER_VERSION": "2.51.0",
     }
     with pytest.raises(AssertionError, match=r"(?s)repository.*the doctor found"):
-        run(sys.executable, IMAGE / "entrypoint.py", environment=environment)
+        run(IMAGE / "entrypoint.py", environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_whoever_gets_past_the_proxy_still_needs_the_key(triton: Triton, path: s
 def test_the_probe_says_what_is_not_ready(triton: Triton, tmp_path: Path) -> None:
     def look(**changes: str) -> "subprocess.CompletedProcess[str]":
         environment = triton.environment | {"SEGSERVE_PID": str(triton.pid)} | changes
-        command = [sys.executable, str(IMAGE / "probe.py")]
+        command = [str(IMAGE / "probe.py")]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert (look().returncode, look().stderr) == (0, "")
@@ -154,9 +154,13 @@ def test_traces_reach_a_collector_and_hold_no_images(
 
 
 def test_models_are_prepared_once_and_kept(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    (shipped / "examples").mkdir(parents=True)
+    for name in ("model_repository", "build_engines", "segserve_server", "examples/no_hemorrhage.jpg"):
+        (shipped / name).symlink_to(ROOT / name)
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "SEGSERVE_SHIPPED": str(ROOT),
+        "SEGSERVE_SHIPPED": str(shipped),
         "SEGSERVE_REPOSITORY": str(tmp_path / "models" / "7"),
         # What a machine without a GPU can build.
         "SEGSERVE_TARGET": "onnxruntime",

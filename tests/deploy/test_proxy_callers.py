@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,52 @@ def test_rotating_callers_and_the_servers_certificate_needs_only_a_reload(triton
         assert infer(proxy, callers, client="second").status == 200
         assert infer(proxy, callers, client=None, headers={"Authorization": f"Bearer {token}"}).status == 200
         assert ssl.get_server_certificate(("localhost", proxy.port)) != old
+
+
+def test_a_caller_that_comes_too_often_is_told_so_and_another_one_is_not(
+    triton: Triton, callers: Callers, tmp_path: Path
+) -> None:
+    with Proxy(tmp_path, callers, [triton.target()]) as proxy:
+        limits = proxy.configuration / "local" / "limits.conf"
+        limits.write_text(limits.read_text().replace("rate=100r/s", "rate=1r/m"))
+        proxy.reload()
+        # The burst that the routes allow is used up first.
+        with grpc_client(proxy, callers) as client:
+            with pytest.raises(InferenceServerException, match="too many requests") as error:
+                _repeat(client.is_server_live, 300)
+            assert error.value.status() == "StatusCode.UNAVAILABLE"
+        answer = infer(proxy, callers)
+        assert (answer.status, "too many requests" in answer.error) == (429, True)
+        assert answer.headers["retry-after"] == "1"
+        other = infer(proxy, callers, client=None, headers={"Authorization": f"Bearer {callers.token}"})
+        assert other.status == 200
+
+
+def _repeat(call: Callable[[], object], count: int) -> None:
+    for _ in range(count):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["authority", "{made}"], "already has an authority"),
+        (["server", "{made}"], "name the server's hosts"),
+        (["server", "{empty}", "localhost"], "no authority in"),
+        (["client", "{made}", "a/b"], "is no name"),
+        (["token", "{empty}", "somebody"], "run 'certs.sh authority"),
+        (["revoke", "{made}", "nobody"], "no certificate of nobody"),
+        (["unknown", "{made}"], "certs.sh authority FOLDER"),
+    ],
+)
+def test_certs_says_what_is_wrong(callers: Callers, tmp_path: Path, arguments: list[str], said: str) -> None:
+    filled = [argument.format(made=callers.folder, empty=tmp_path) for argument in arguments]
+    with pytest.raises(AssertionError, match=said):
+        run(DEPLOY / "certs.sh", *filled)
+
+
+def test_keys_are_not_for_everybody(callers: Callers) -> None:
+    keys = sorted(callers.folder.rglob("*.key"))
+    assert {key.name for key in keys} == {"ca.key", "server.key", "first.key"}
+    assert {oct(key.stat().st_mode & 0o777) for key in [*keys, callers.folder / "proxy" / "tokens.map"]} == {"0o640"}
+    assert not list((callers.folder / "proxy").glob("ca*"))

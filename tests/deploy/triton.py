@@ -1,7 +1,6 @@
 """A real tritonserver, started by the container's entrypoint with the shipped flags, watched by nobody."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,9 +37,9 @@ class Triton(Running):
             **(options or {}),
         }
         regions = f"--backend-config=python,shm-region-prefix-name={self._regions}"
-        command = [sys.executable, str(IMAGE / "entrypoint.py"), regions]
+        command = [str(IMAGE / "entrypoint.py"), regions]
         if not with_doctor:
-            command.insert(2, "--print")
+            command.insert(1, "--print")
             environment = self.environment
             command = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, text=True, check=True
@@ -54,7 +53,7 @@ class Triton(Running):
 
     def probe(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """What the container's health check says."""
-        command = [sys.executable, str(IMAGE / "probe.py"), *arguments]
+        command = [str(IMAGE / "probe.py"), *arguments]
         environment = self.environment | {"SEGSERVE_PID": str(self.pid)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
