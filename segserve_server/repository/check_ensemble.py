@@ -15,7 +15,6 @@ def check_ensemble(ensemble: Model, models: Mapping[str, Model]) -> Iterator[Pro
     yield from _check_parameters(ensemble)
     flowing: dict[str, Tensor] = dict(ensemble.inputs)
     producers = dict.fromkeys(ensemble.inputs, "the ensemble's input")
-    bound = 0
     for step in ensemble.config.ensemble_scheduling.step:
         model = models.get(step.model_name)
         if model is None:
@@ -27,14 +26,6 @@ def check_ensemble(ensemble: Model, models: Mapping[str, Model]) -> Iterator[Pro
             yield Problem(ensemble.where, f"step {step.model_name} has no version {step.model_version}")
         if model.config.max_batch_size < ensemble.config.max_batch_size:
             yield Problem(ensemble.where, f"max_batch_size is larger than that of step {step.model_name}")
-        queue = model.config.dynamic_batching.default_queue_policy.max_queue_size
-        if queue < bound:
-            yield Problem(
-                model.where,
-                f"max_queue_size {queue} is smaller than that of the step before it ({bound}): "
-                "work would be refused after it has been paid for, not at the entrance",
-            )
-        bound = max(bound, queue)
         yield from _check_inputs(ensemble, model, dict(step.input_map), flowing, producers)
         for name, tensor_name in step.output_map.items():
             if name not in model.outputs:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 
+from segserve.contract import IMAGE
 from tritonclient.grpc import model_config_pb2
 
 from segserve_server.repository.models import TYPE_STRING, Model, read_model, variants_of
@@ -36,6 +37,14 @@ def _check_queue(model: Model) -> Iterator[Problem]:
         yield Problem(model.where, "dynamic_batching is missing: without it nothing bounds the queue")
         return
     policy = model.config.dynamic_batching.default_queue_policy
+    if IMAGE not in model.inputs:
+        if policy.ByteSize():
+            yield Problem(
+                model.where,
+                f"default_queue_policy belongs to the entrance, the step that takes {IMAGE}: behind it work would be "
+                "refused after it has been paid for, and Triton 2.51 leaves instances idle for up to half a second",
+            )
+        return
     if policy.max_queue_size < 1:
         yield Problem(model.where, "default_queue_policy.max_queue_size must be set: the queue is unbounded")
     if policy.default_timeout_microseconds < 1:

@@ -72,7 +72,7 @@ CHANGES = {
     "unbounded queue": (f"{NAME}_preprocess/configs/cpu.pbtxt", "max_queue_size: 64", "", "max_queue_size must be set"),
     "no timeout": (f"{NAME}_preprocess/configs/cpu.pbtxt", "default_timeout_microseconds: 10000000", "", "default_timeout_microseconds must be set"),
     "delay, not reject": (f"{NAME}_preprocess/configs/cpu.pbtxt", "REJECT", "DELAY", "must be REJECT"),
-    "narrow inner queue": (f"{NAME}_segment/configs/cpu.pbtxt", "max_queue_size: 256", "max_queue_size: 8", "not at the entrance"),
+    "inner queue policy": (f"{NAME}_segment/configs/cpu.pbtxt", "preferred_batch_size: [ 1 ]", "default_queue_policy { max_queue_size: 8 }", "belongs to the entrance"),
     "warm-up file": (f"{NAME}_preprocess/configs/cpu.pbtxt", 'input_data_file: "photograph"', 'input_data_file: "photo"', "is missing"),
     "warm-up input": (f"{NAME}_postprocess/configs/cpu.pbtxt", 'inputs { key: "GEOMETRY"', 'inputs { key: "GEO"', "must give"),
     "no warm-up": (f"{NAME}_segment/configs/cpu.pbtxt", "model_warmup", "# [", "not a Triton model"),
