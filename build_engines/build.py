@@ -17,8 +17,9 @@ from build_engines.parity_report import write_report
 from build_engines.photographs import digest, find_photographs, model_inputs
 from build_engines.pipeline import Pipeline, load_served_graph
 from build_engines.progress import Progress
+from build_engines.rounding import round_weights
 from build_engines.storage import write_together
-from build_engines.targets.engine import Engine, OnnxRuntimeEngine
+from build_engines.targets.engine import Engine, OnnxRuntimeEngine, UInt8Array
 from build_engines.targets.int8 import to_int8
 from build_engines.targets.onnxruntime import build_onnxruntime
 from build_engines.targets.openvino import PRECISIONS, build_openvino, open_openvino
@@ -38,16 +39,17 @@ from segserve_server.repository.manifest import (
 from segserve_server.repository.problem import RepositoryError
 from segserve_server.repository.weights import sha256_of_file
 
-_MAX_CALIBRATION = 300
-_ENOUGH_TO_CALIBRATE = 50
+_CALIBRATED = (Precision.INT8, Precision.BF16)
+_MAX_CALIBRATION = {Precision.INT8: 300, Precision.BF16: 20}  # means settle sooner than extremes
+_ENOUGH_FOR_INT8 = 50
 
 
 @dataclass(frozen=True)
 class BuildRequest:
     """What to build and how to judge it.
 
-    ``photographs``: folder to compare on; ``calibration``: folder for INT8. ``report``: folder for the parity page.
-    ``command``: what the manifest says to run again.
+    ``photographs``: folder to compare on; ``calibration``: folder for INT8 and BF16. ``report``: folder for the parity
+    page. ``command``: what the manifest says to run again.
     """
 
     pipeline: Pipeline
@@ -102,8 +104,8 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
     engine = built_path(pipeline, request.target, request.precision)
     model, _ = load_served_graph(pipeline)
     calibration: Sequence[Path] = ()
-    if request.precision is Precision.INT8:
-        calibration = find_photographs(request.calibration, _MAX_CALIBRATION)
+    if request.precision in _CALIBRATED:
+        calibration = find_photographs(request.calibration, _MAX_CALIBRATION[request.precision])
     draft = _draft_manifest(request, calibration, this_machine())
     present = _still_valid(engine, draft)
     if present is not None:
@@ -191,14 +193,10 @@ def _build_engine(
     images = model_inputs(calibration, request.pipeline.preprocess.settings)
     if images:
         progress.stage(f"calibrating on {len(images)} photographs")
-        if len(images) < _ENOUGH_TO_CALIBRATE:
-            progress.stage(f"fewer than {_ENOUGH_TO_CALIBRATE} photographs are for trying out, not for patients")
+    if request.precision is Precision.INT8 and len(images) < _ENOUGH_FOR_INT8:
+        progress.stage(f"fewer than {_ENOUGH_FOR_INT8} photographs are for trying out, not for patients")
     if request.target is Target.OPENVINO:
-        progress.stage("compiling for OpenVINO")
-        try:
-            return build_openvino(request.pipeline.onnx, PRECISIONS[request.precision], images), machine
-        except RuntimeError as error:
-            raise GraphError(f"OpenVINO cannot compile the graph: {str(error).strip().splitlines()[-1]}") from error
+        return _build_openvino(request, model, images, progress), machine
     module = None
     if request.target in (Target.TENSORRT, Target.TENSORRT_RTX):
         module = import_tensorrt(request.target, machine)
@@ -210,7 +208,7 @@ def _build_engine(
     elif request.precision is Precision.FP16:
         graph = to_fp16(graph, name)
     elif request.precision is Precision.BF16:
-        graph = to_bf16(graph, name)
+        graph = to_bf16(round_weights(graph, images), name)
     if module is None:
         progress.stage("optimising for ONNX Runtime")
         return build_onnxruntime(graph), machine
@@ -220,6 +218,19 @@ def _build_engine(
     if request.target is Target.TENSORRT:
         machine = dataclasses.replace(machine, tensorrt=module.__version__)  # the builder's, if it is not Triton's
     return content, machine
+
+
+def _build_openvino(
+    request: BuildRequest, model: onnx.ModelProto, images: Sequence[UInt8Array], progress: Progress
+) -> bytes:
+    content = request.pipeline.onnx.read_bytes()
+    if request.precision is Precision.BF16:
+        content = round_weights(fold(model, request.pipeline.onnx.name), images).SerializeToString()
+    progress.stage("compiling for OpenVINO")
+    try:
+        return build_openvino(content, PRECISIONS[request.precision], images)
+    except RuntimeError as error:
+        raise GraphError(f"OpenVINO cannot compile the graph: {str(error).strip().splitlines()[-1]}") from error
 
 
 def _judge(request: BuildRequest, content: bytes, progress: Progress) -> tuple[Parity | None, tuple[str, ...], str]:

@@ -51,7 +51,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
     _add_engine(parser)
-    parser.add_argument("--calibration", type=Path, help="photographs for int8 (those of --photos)")
+    parser.add_argument("--calibration", type=Path, help="photographs for int8 and bf16 (those of --photos)")
     parser.add_argument("--version-compatible", action="store_true", help="tensorrt: runs on later minor versions too")
     parser.add_argument("--hardware-compatible", action="store_true", help="tensorrt: runs on Ampere and later alike")
     parser.add_argument("--compute-capability", default="8.9", help="tensorrt-rtx: the GPU to build for (8.9)")

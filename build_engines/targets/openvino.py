@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import openvino
 
@@ -18,8 +17,8 @@ PRECISIONS = {
 }
 
 
-def build_openvino(model: Path, precision: Precision, images: Sequence[UInt8Array]) -> bytes:
-    """The compiled graph. ``images``: for INT8, uint8 [1, grid, grid, 3] each, to calibrate on."""
+def build_openvino(model: bytes, precision: Precision, images: Sequence[UInt8Array]) -> bytes:
+    """The compiled graph. ``model``: ONNX. ``images``: for INT8, uint8 [1, grid, grid, 3] each, to calibrate on."""
     graph = openvino.Core().read_model(model)
     if precision is Precision.INT8:
         graph = _quantise(graph, images)

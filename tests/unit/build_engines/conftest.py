@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 
 from build_engines.compose import Composition
@@ -18,6 +19,16 @@ EXAMPLES = ROOT / "examples"
 def template() -> Pipeline:
     """The shipped pipeline."""
     return load_pipeline(ROOT / "model_repository", "fundus_hemorrhage")
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the example photographs at an eighth of their width: enough for a grid of 128."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for path in EXAMPLES.glob("*.jpg"):
+        small = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
+        cv2.imwrite(str(folder / path.name), small)
+    return folder
 
 
 @pytest.fixture

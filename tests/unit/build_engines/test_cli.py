@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,23 @@ from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from segserve_server.repository.check import check_repository
 from segserve_server.repository.manifest import manifest_path, read_manifest
 from segserve_server.repository.problem import RepositoryError
-from tests.unit.build_engines.conftest import EXAMPLES, ROOT
+from tests.unit.build_engines.conftest import ROOT
 from tests.unit.build_engines.networks import images, logits_network, save
 from tests.unit.build_engines.test_storage import full_disk
 
+Build = Callable[..., int]
 
-def _build(pipeline: Pipeline, *arguments: str) -> int:
-    folders = ["--repository", str(pipeline.repository), "--photos", str(EXAMPLES)]
-    report = ["--report", str(pipeline.repository.parent / "report")]
-    return main(["build", pipeline.name, *folders, *report, *arguments])
+
+@pytest.fixture
+def build(pipeline: Pipeline, photographs: Path) -> Build:
+    """Run ``build`` on the small pipeline and photographs; the exit code."""
+
+    def run(*arguments: str) -> int:
+        folders = ["--repository", str(pipeline.repository), "--photos", str(photographs)]
+        report = ["--report", str(pipeline.repository.parent / "report")]
+        return main(["build", pipeline.name, *folders, *report, *arguments])
+
+    return run
 
 
 def _engines(pipeline: Pipeline) -> list[str]:
@@ -31,9 +40,9 @@ def _engines(pipeline: Pipeline) -> list[str]:
 
 
 def test_build_writes_engine_manifest_and_report_and_says_one_line(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _build(pipeline, "--target", "openvino", "--precision", "f32") == PASSED
+    assert build("--target", "openvino", "--precision", "f32") == PASSED
     assert _engines(pipeline) == ["model.openvino-f32.blob", "model.openvino-f32.blob.manifest.json"]
     manifest = read_manifest(manifest_path(pipeline.version_folder / "model.openvino-f32.blob"))
     assert manifest.parity is not None
@@ -46,67 +55,75 @@ def test_build_writes_engine_manifest_and_report_and_says_one_line(
 
 
 def test_the_same_build_again_rebuilds_nothing_until_an_input_changes(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--target", "onnxruntime", "--precision", "fp16"]
     engine = pipeline.version_folder / "model.onnxruntime.onnx"
-    assert _build(pipeline, *arguments) == PASSED
+    assert build(*arguments) == PASSED
     before = engine.stat().st_mtime_ns
-    assert _build(pipeline, *arguments) == PASSED
+    assert build(*arguments) == PASSED
     assert "up to date, nothing rebuilt" in capsys.readouterr().out
     assert engine.stat().st_mtime_ns == before
     engine.write_bytes(b"damaged")
-    assert _build(pipeline, *arguments) == PASSED
+    assert build(*arguments) == PASSED
     assert engine.stat().st_size > 1000
-    assert _build(pipeline, "--target", "onnxruntime", "--precision", "fp32") == PASSED
+    assert build("--target", "onnxruntime", "--precision", "fp32") == PASSED
     assert "nothing rebuilt" not in capsys.readouterr().out
 
 
-def test_a_gate_that_is_not_passed_keeps_the_engine_out(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gate_that_is_not_passed_keeps_the_engine_out(
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--target", "openvino", "--precision", "int8", "--gate-mean-dice", "1.0"]
-    assert _build(pipeline, *arguments) == GATE_FAILED
+    assert build(*arguments) == GATE_FAILED
     assert _engines(pipeline) == []
     assert "parity gate not passed: mean Dice" in capsys.readouterr().err
     assert not json.loads((pipeline.repository.parent / "report" / "parity.json").read_text())["passed"]
 
 
 def test_an_rtx_engine_is_built_without_a_gpu_and_says_why_it_has_no_parity(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _build(pipeline, "--target", "tensorrt-rtx", "--precision", "fp16") == PASSED
+    assert build("--target", "tensorrt-rtx", "--precision", "fp16") == PASSED
     assert "no parity (an engine of TensorRT for RTX" in capsys.readouterr().out
     manifest = read_manifest(manifest_path(pipeline.version_folder / "model.rtx-fp16.engine"))
     assert manifest.profile == pipeline.profile
     assert manifest.options["compute_capability"] == "8.9"
     assert "--compute-capability 8.9" in manifest.command
-    assert _build(pipeline, "--target", "tensorrt-rtx", "--precision", "fp16") == PASSED
+    assert build("--target", "tensorrt-rtx", "--precision", "fp16") == PASSED
     assert "nothing rebuilt" in capsys.readouterr().out
 
 
-def test_a_full_disk_leaves_no_half_written_engine(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_leaves_no_half_written_engine(
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
     with full_disk(600):
-        code = _build(pipeline, "--target", "tensorrt-rtx")
+        code = build("--target", "tensorrt-rtx")
     assert code == REFUSED
     assert "could not be written" in capsys.readouterr().err
     assert _engines(pipeline) == []
 
 
-def test_parity_of_a_built_engine_on_other_photographs(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = ["--repository", str(pipeline.repository), "--photos", str(EXAMPLES), "--max-photos", "1"]
+def test_parity_of_a_built_engine_on_other_photographs(
+    pipeline: Pipeline, build: Build, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ["--repository", str(pipeline.repository), "--photos", str(photographs), "--max-photos", "1"]
     command = ["parity", "eye", "--target", "onnxruntime", "--precision", "fp32", *folder]
     command += ["--report", str(pipeline.repository.parent / "other")]
     assert main(command) == REFUSED
     assert "is not built yet" in capsys.readouterr().err
-    assert _build(pipeline, "--target", "onnxruntime", "--precision", "fp32") == PASSED
+    assert build("--target", "onnxruntime", "--precision", "fp32") == PASSED
     assert main(command) == PASSED
     assert "few_hemorrhages.jpg" in capsys.readouterr().out
 
 
-def test_the_cpu_server_loads_the_built_engine_and_refuses_one_that_was_changed(pipeline: Pipeline) -> None:
+def test_the_cpu_server_loads_the_built_engine_and_refuses_one_that_was_changed(
+    pipeline: Pipeline, build: Build
+) -> None:
     compiled = OpenVinoEngine(pipeline.onnx, precision=Precision.F32)
     pixels = images(1, grid=128)
     expected = compiled.infer(pixels).copy()
-    assert _build(pipeline, "--target", "openvino", "--precision", "fp32") == PASSED
+    assert build("--target", "openvino", "--precision", "fp32") == PASSED
     built = OpenVinoEngine(pipeline.onnx, precision=Precision.F32)
     assert (compiled.is_prebuilt, built.is_prebuilt) == (False, True)
     assert (built.infer(pixels) == expected).all()
@@ -150,13 +167,13 @@ def test_what_is_mistyped_gets_a_sentence(
 
 @pytest.mark.parametrize("photos", ["nowhere", "empty", "broken"])
 def test_photographs_that_are_none_are_refused(
-    pipeline: Pipeline, tmp_path: Path, photos: str, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, build: Build, tmp_path: Path, photos: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "eye.jpg").write_bytes(b"no photograph")
     folder = str(tmp_path / photos)
-    assert _build(pipeline, "--target", "openvino", "--precision", "f32", "--photos", folder) == REFUSED
+    assert build("--target", "openvino", "--precision", "f32", "--photos", folder) == REFUSED
     assert {"nowhere": "no folder", "empty": "holds no photograph", "broken": "eye.jpg"}[
         photos
     ] in capsys.readouterr().err
@@ -164,11 +181,11 @@ def test_photographs_that_are_none_are_refused(
 
 
 def test_a_graph_that_disagrees_with_its_configuration_is_refused(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = pipeline.segment.folder / "config.pbtxt"
     config.write_text(config.read_text().replace("dims: 2\n", "dims: 3\n"))
-    assert _build(pipeline, "--target", "openvino", "--precision", "f32") == REFUSED
+    assert build("--target", "openvino", "--precision", "f32") == REFUSED
     assert "the graph gives 2 channels" in capsys.readouterr().err
 
 
