@@ -119,6 +119,14 @@ def test_grace_periods_add_up() -> None:
     exit_timeout = int(_find(r"--exit-timeout-secs=(\d+)", DEPLOY / "image" / "triton.flags"))
     assert pause + exit_timeout < triton["terminationGracePeriodSeconds"]
 
+    # Until the pause is over the proxy must have left the pod; a Service's change takes some seconds to be known.
+    for overlay in ("gpu", "canary"):
+        (local,) = (
+            one["data"] for name, one in of_kind(render(f"overlays/{overlay}"), "ConfigMap").items() if "local" in name
+        )
+        ages = re.findall(r"keepalive_time (\d+)s;", local["upstreams.conf"])
+        assert [int(age) + 5 < pause for age in ages] == [True, True]
+
     proxy = deployments["segserve-proxy"]["spec"]["template"]["spec"]
     script = proxy["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
     pauses = [int(number) for number in re.findall(r"sleep (\d+)", script)]

@@ -1,12 +1,15 @@
 """A new model version goes into service, and out of it again, without a failed request."""
 
+import re
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.callers import infer
+from tests.deploy.cluster_ip import ClusterIp
 from tests.deploy.load import running_load
-from tests.deploy.proxy import Callers, Proxy
+from tests.deploy.proxy import DEPLOY, Callers, Proxy
 from tests.deploy.repository import lay_tiny
 from tests.deploy.triton import Triton
 
@@ -57,6 +60,31 @@ def test_a_replica_that_is_gone_costs_no_request(folder: Path, callers: Callers,
         proxy.switch(triton.target(), other.target())
         load.wait_for_more(40)
     assert load.failures == []
+
+
+def test_a_pod_leaves_its_service_without_a_failed_request(folder: Path, callers: Callers, triton: Triton) -> None:
+    """A rolling update in Kubernetes, its times cut short: the Service changes, preStop waits, SIGTERM."""
+    shipped = (DEPLOY / "kubernetes" / "proxy" / "upstreams.conf").read_text()
+    with (
+        Triton(lay_tiny(folder / "one", version=2), log=folder / "log") as leaving,
+        ClusterIp([leaving.ports.http]) as http,
+        ClusterIp([leaving.ports.grpc]) as grpc,
+        Proxy(folder, callers, [leaving.target()]) as proxy,
+    ):
+        upstreams = re.sub(r"(keepalive_time(?:out)?) \d+s", r"\1 2s", shipped)
+        for port, service in ((8000, http.port), (8001, grpc.port), (8002, leaving.ports.metrics)):
+            upstreams = upstreams.replace(f"segserve-triton:{port}", f"127.0.0.1:{service}")
+        (proxy.configuration / "local" / "upstreams.conf").write_text(upstreams)
+        proxy.reload()
+        with running_load(proxy, callers) as load:
+            load.wait_for_more(30)
+            http.pods, grpc.pods = [triton.ports.http], [triton.ports.grpc]
+            time.sleep(3)  # preStop
+            since = len(load.answers)
+            leaving.stop(grace_s=15)
+            load.wait_for_more(30)
+            assert set(load.versions(since)) == {"1"}
+        assert load.failures == []
 
 
 def test_a_canary_gets_its_share(folder: Path, callers: Callers, triton: Triton) -> None:
