@@ -212,6 +212,16 @@ def test_a_full_server_is_reported_as_such_when_the_budget_ends(fake: FakeServer
         assert caught.value.retry_after_s >= 1.0
 
 
+def test_an_attempt_in_the_last_moments_does_not_hide_what_was_wrong(fake: FakeServer, png: bytes) -> None:
+    fake.script(Step(delay_s=1.85, error=OverloadedError("Exceeds maximum queue size")), Step(delay_s=60))
+    with fake.client(timeout_s=2.0, retry=QUICK) as client:
+        with pytest.raises(OverloadedError):
+            client.segment(png)
+        fake.script(Step(delay_s=0.05, error=OverloadedError("Exceeds maximum queue size")), Step(delay_s=60))
+        with pytest.raises(DeadlineExceededError):
+            client.segment(png)
+
+
 def test_the_budget_covers_all_attempts_and_reaches_the_server(fake: FakeServer, png: bytes) -> None:
     fake.script(Step(delay_s=0.2, error=ServerConnectionError("reset")), Step(delay_s=60))
     with fake.client(timeout_s=0.5, retry=QUICK) as client, pytest.raises(DeadlineExceededError):

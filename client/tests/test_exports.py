@@ -31,6 +31,10 @@ from segserve._regions import find_regions
 from segserve.testing import FakeModel, FakeServer, encode_mask, example_result
 
 BoolArray = npt.NDArray[np.bool_]
+
+# pycocotools 2.0 has not followed numpy 2 everywhere.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
 

@@ -24,6 +24,8 @@ from segserve.errors import (
 
 T = TypeVar("T")
 
+_REMNANT = 0.1  # of the budget
+
 _log = logging.getLogger("segserve")
 
 
@@ -59,6 +61,10 @@ class Call(Generic[T]):
     server_faults: int = 0
     tried: set[Endpoint] = field(default_factory=set)
 
+    def is_remnant(self, left_s: float) -> bool:
+        """Whether so little of the budget was left that an attempt's end by it says nothing about the server."""
+        return left_s < _REMNANT * (self.budget.elapsed_s + max(0.0, self.budget.remaining_s))
+
 
 class Caller:
     """Runs calls against a pool of endpoints by the rules of the policies."""
@@ -75,15 +81,20 @@ class Caller:
     async def run(self, call: Call[T]) -> T:
         """Make attempts until one succeeds. Raises the last attempt's error, with its context filled in."""
         self._counters.add("calls")
+        earlier: SegserveError | None = None
         try:
             while True:
+                left_s = call.budget.remaining_s
                 try:
                     return await self._attempt(call)
                 except SegserveError as error:
+                    if isinstance(error, DeadlineExceededError) and earlier is not None and call.is_remnant(left_s):
+                        raise earlier from None
                     pause = self._pause_before_retry(call, error)
                     if pause is None:
                         raise
                     _log.info("attempt %d failed, again in %.2f s: %s", call.attempts, pause, error)
+                    earlier = error
                 await asyncio.sleep(pause)
                 self._counters.add("retries")
         except SegserveError as error:
