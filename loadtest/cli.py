@@ -1,4 +1,4 @@
-"""``python -m loadtest gate | bench | peers``."""
+"""``python -m loadtest run | bench | peers``."""
 
 import argparse
 import sys
@@ -38,41 +38,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description="Load tests and benchmarks of the server.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_gate(commands)
+    _add_run(commands)
     _add_bench(commands)
     _add_peers(commands)
     return parser
 
 
-def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    gate = commands.add_parser(
-        "gate",
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser(
+        "run",
         help="run shapes of load and hold them against the objectives",
         description="Start the embedded server, or take the one at --url, send it load, and write report.html, "
         "report.json and junit.xml. Exit code 0: objectives met; 1: missed; 2: the run could not be made.",
     )
-    gate.add_argument(
+    run.add_argument(
         "--url",
         action="append",
         default=[],
         help="a running server, grpc://host:8001 or http://host:8000; give it twice for both. Default: start one",
     )
-    gate.add_argument("--metrics-url", help="Triton's metrics page; default: port 8002 of the first URL's host")
-    gate.add_argument("--no-metrics", action="store_true", help="the metrics page cannot be reached from here")
-    gate.add_argument("--model", default=DEFAULT_MODEL, help="the ensemble; default: %(default)s")
-    gate.add_argument("--repository", type=Path, default=REPOSITORY, help="of the server that is started")
-    gate.add_argument("--variant", default="cpu", help="of the server that is started; default: %(default)s")
-    gate.add_argument("--slo", type=Path, default=slo.DEFAULT_FILE, help="the objectives; default: loadtest/slo.toml")
-    gate.add_argument(
+    run.add_argument("--metrics-url", help="Triton's metrics page; default: port 8002 of the first URL's host")
+    run.add_argument("--no-metrics", action="store_true", help="the metrics page cannot be reached from here")
+    run.add_argument("--model", default=DEFAULT_MODEL, help="the ensemble; default: %(default)s")
+    run.add_argument("--repository", type=Path, default=REPOSITORY, help="of the server that is started")
+    run.add_argument("--variant", default="cpu", help="of the server that is started; default: %(default)s")
+    run.add_argument("--slo", type=Path, default=slo.DEFAULT_FILE, help="the objectives; default: loadtest/slo.toml")
+    run.add_argument(
         "--shapes",
         type=_shapes,
         default=(Shape.STEADY, Shape.BURST),
         metavar="SHAPE,...",
         help=f"of {', '.join(shape.value for shape in Shape)}; default: steady,burst",
     )
-    gate.add_argument("--seconds", type=_positive, default=30.0, help="of each shape; default: 30")
-    gate.add_argument("--out", type=Path, default=Path("out/loadtest"), help="for the reports; default: %(default)s")
-    gate.set_defaults(run=_gate)
+    run.add_argument("--seconds", type=_positive, default=30.0, help="of each shape; default: 30")
+    run.add_argument("--out", type=Path, default=Path("out/loadtest"), help="for the reports; default: %(default)s")
+    run.set_defaults(run=_run)
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -118,7 +118,7 @@ def _peers(options: argparse.Namespace) -> int:
     return 0
 
 
-def _gate(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     objectives = slo.load_objectives(options.slo)
     urls = tuple(options.url)
     metrics_url = options.metrics_url or (guess_metrics_url(urls) if urls else None)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from segserve import Client
 
 from loadtest.machine import describe_machine, load_average
-from loadtest.photographs import load_mixture
+from loadtest.photographs import SizeClass, load_mixture
 from loadtest.run import ShapeResult, run_shape
 from loadtest.shapes import Plan, Shape
 from loadtest.slo import Objectives
@@ -84,5 +84,5 @@ def _run_overload(
 def _warm_up(target: Target) -> None:
     for url in target.urls:
         with Client(url, model=target.model) as client:
-            for photograph in load_mixture():
+            for photograph in load_mixture()[: len(SizeClass)]:
                 client.segment(photograph)

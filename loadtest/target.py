@@ -60,7 +60,7 @@ def guess_metrics_url(urls: tuple[str, ...]) -> str:
 def _require_ready(target: Target) -> None:
     for url in target.urls:
         try:
-            with Client(url, model=target.model, timeout_s=10.0) as client:
+            with Client(url, model=target.model, timeout_s=5.0) as client:
                 client.wait_ready()
                 client.model()
         except SegserveError as error:

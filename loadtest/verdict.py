@@ -28,7 +28,8 @@ class Check:
     def sentence(self) -> str:
         """Value and limit in words."""
         wanted = "at least" if self.at_least else "at most"
-        return f"{self.shape}: {self.name} {self.value:.4g} {self.unit}, wanted {wanted} {self.limit:.4g}".rstrip()
+        value, limit = (f"{number:.4g} {self.unit}".rstrip() for number in (self.value, self.limit))
+        return f"{self.shape}: {self.name} {value}, wanted {wanted} {limit}"
 
 
 def check_steady(result: ShapeResult, objectives: SteadyObjectives) -> list[Check]:
