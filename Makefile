@@ -60,7 +60,7 @@ format: $(VENV)/all.installed ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-typecheck: $(VENV)/all.installed ## strict types
+typecheck: $(VENV)/torch.installed ## strict types, of training too
 	$(BIN)/mypy
 
 locks: $(BIN)/python ## compile requirements/*.txt anew

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import gevent  # type: ignore[import-untyped]
+import gevent
 from gevent import monkey
-from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
+from gevent.threadpool import ThreadPool
 from locust import User, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import torch
 from segserve.contract import MODEL_INPUT, PROBABILITY
 from torch import Tensor, nn

@@ -13,7 +13,7 @@ from training.config import NetworkConfig
 from training.errors import RunError
 from training.idrid import LESIONS
 
-import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # isort: skip
+import segmentation_models_pytorch as smp  # isort: skip
 
 RECONSTRUCTION_CHANNELS = 3
 LANDMARKS = ("disc", "fovea")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from segserve.contract import MODEL_INPUT
 
 from segserve_server.imaging.decode import UInt8Array

@@ -157,7 +157,7 @@ class TensorRtEngine:
     """A plan on this machine's GPU, run by polygraphy; of ``tensorrt`` only."""
 
     def __init__(self, plan: bytes) -> None:
-        from polygraphy.backend.trt import EngineFromBytes, TrtRunner  # type: ignore[import-untyped]
+        from polygraphy.backend.trt import EngineFromBytes, TrtRunner
 
         self._runner = TrtRunner(EngineFromBytes(plan))
         self._runner.activate()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import pytest
 from segserve.contract import MODEL_INPUT, PROBABILITY
 

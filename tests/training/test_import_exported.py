@@ -19,7 +19,7 @@ CLASSES = ("carpals", "metacarpals", "proximal", "middle", "distal")
 
 def _export(path: Path) -> None:
     """As a training script would: float NCHW in, logits out, batch dynamic."""
-    import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
+    import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
     network = smp.Unet("resnet18", encoder_weights=None, classes=len(CLASSES)).eval()
