@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from segserve import OverloadedError, SegmentationResult, cli
+from segserve import InvalidInputError, OverloadedError, SegmentationResult, cli
 from segserve._progress import Progress, format_progress
 from segserve.testing import FakeServer, Step, encode_mask, example_image, example_result
 
@@ -88,6 +88,36 @@ def test_a_failed_image_is_named_and_the_others_are_written(
     captured = capsys.readouterr()
     assert "2 images segmented, 1 failed" in captured.out
     assert "broken.png: the bytes are not a readable image" in captured.err
+
+
+def test_a_photograph_that_cannot_be_drawn_on_does_not_end_the_run(
+    loopback: Loopback, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_for_left(result: SegmentationResult, **options: object) -> Image.Image:
+        if "left" in result.name:
+            raise InvalidInputError("cannot decode")
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr(SegmentationResult, "overlay", fail_for_left)
+    assert run("segment", photographs, "--out", tmp_path / "out", "--url", loopback.url) == 1
+    assert (tmp_path / "out" / "right.overlay.png").is_file()
+
+
+def test_a_full_disk_ends_the_run_before_the_journal_says_done(
+    loopback: Loopback,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("segserve._formats._write_one", full)
+    journal = tmp_path / "j"
+    assert run("segment", photographs, "--out", tmp_path / "o", "--url", loopback.url, "--journal", journal) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert len(journal.read_text().splitlines()) == 1
 
 
 def test_a_journal_goes_on_where_a_run_ended(

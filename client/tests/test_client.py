@@ -209,7 +209,29 @@ def test_a_full_server_is_reported_as_such_when_the_budget_ends(fake: FakeServer
         with pytest.raises(OverloadedError) as caught:
             client.segment(png)
         assert caught.value.attempts == client.counters.attempts > 1
-        assert caught.value.retry_after_s >= 1.0
+        assert caught.value.retry_after_s == 1.0
+        assert not caught.value.is_stated
+
+
+def test_the_servers_own_word_on_when_to_come_back_is_heeded(fake: FakeServer, png: bytes) -> None:
+    with fake.client(timeout_s=20, retry=QUICK) as client:
+        fake.script(OverloadedError("busy", retry_after_s=0.3))
+        client.segment(png)
+        assert fake.seen[0].timeout_s - fake.seen[1].timeout_s >= 0.3
+        fake.script(OverloadedError("busy", retry_after_s=30))
+        with pytest.raises(OverloadedError) as caught:
+            client.segment(png)
+    assert (caught.value.attempts, caught.value.retry_after_s) == (1, 30)
+
+
+@pytest.mark.parametrize(
+    "header", [("Content-Encoding", "gzip"), ("x y", "1"), ("x", "two\nlines"), ("x", "\u00e4")], ids=repr
+)
+def test_headers_that_cannot_or_must_not_be_sent_are_refused(
+    fake: FakeServer, png: bytes, header: tuple[str, str]
+) -> None:
+    with fake.client() as client, pytest.raises(InvalidInputError, match=r"header"):
+        client.segment(png, headers=dict([header]))
 
 
 def test_an_attempt_in_the_last_moments_does_not_hide_what_was_wrong(fake: FakeServer, png: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from segserve import ContractMismatchError, InvalidInputError, OverlayStyle, Report, SegmentationResult
+from segserve import ContractMismatchError, InvalidInputError, OutputError, OverlayStyle, Report, SegmentationResult
 from segserve._geometry import Geometry
 from segserve._probability import ProbabilityMap
 from segserve._wire import OutputTensor
@@ -128,7 +128,7 @@ def test_what_cannot_be_saved_or_loaded_is_said(result: SegmentationResult, tmp_
     with pytest.raises(InvalidInputError, match="pass name="):
         SegmentationResult(result.report, result.mask_pngs).save(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot write"):
         result.save(tmp_path / "file")
     with pytest.raises(InvalidInputError, match="cannot read"):
         SegmentationResult.load(tmp_path / "none.report.json")

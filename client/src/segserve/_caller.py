@@ -97,6 +97,8 @@ class Caller:
                     earlier = error
                 await asyncio.sleep(pause)
                 self._counters.add("retries")
+                if self._pool.has_other(call.tried):
+                    self._counters.add("failovers")
         except SegserveError as error:
             self._counters.add("failed_calls")
             error.attempts = call.attempts
@@ -120,8 +122,9 @@ class Caller:
             return 0.0  # another endpoint knows nothing of this one's trouble
         ceiling = min(retry.max_backoff_s, retry.initial_backoff_s * 2.0 ** min(call.attempts - 1, 20))
         pause = ceiling * random.uniform(0.5, 1.0)  # jitter, so that clients do not come back in step
-        if isinstance(error, OverloadedError):
-            error.retry_after_s = max(error.retry_after_s, pause)
+        if isinstance(error, OverloadedError) and error.is_stated:
+            pause = max(pause, error.retry_after_s)
+            return pause if pause < remaining else None
         return min(pause, remaining / 2)
 
     async def _attempt(self, call: Call[T]) -> T:
@@ -168,8 +171,6 @@ class Caller:
 
     def _start(self, call: Call[T]) -> "asyncio.Task[T]":
         endpoint = self._pool.pick(avoid=call.tried)
-        if call.attempts and endpoint not in call.tried:
-            self._counters.add("failovers")
         if len(call.tried) == len(self._pool.endpoints):
             call.tried.clear()  # a new round
         call.tried.add(endpoint)

@@ -14,6 +14,7 @@ from segserve.errors import (
     JournalError,
     MissingExtraError,
     ModelUnavailableError,
+    OutputError,
     OverloadedError,
     SegserveError,
     ServerConnectionError,
@@ -30,7 +31,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-_USAGE_ERRORS = (InvalidInputError, JournalError, MissingExtraError)
+_USAGE_ERRORS = (InvalidInputError, JournalError, MissingExtraError, OutputError)
 _SERVER_ERRORS = (
     AccessDeniedError,
     ClientClosedError,

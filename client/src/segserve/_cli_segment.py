@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segserve._batch import Item
@@ -89,19 +89,23 @@ def _write_all(items: Iterable[Item], jobs: list[Job], writer: FormatWriter, arg
     outcome = _Outcome([], [])
     for item in items:
         job = jobs[item.index]
-        if item.result is None:
+        files: list[Path] = []
+        if item.result is not None:
+            try:
+                files = writer.write(item.result, job.target)
+            except InvalidInputError as error:  # this photograph cannot be drawn on; the others can
+                item = replace(item, result=None, error=error)
+        if item.error is not None:
             outcome.failures.append(item)
-            if arguments.json and item.error is not None:
+            if arguments.json:
                 write_json({"image": str(job.path), "error": type(item.error).__name__, "message": str(item.error)})
             continue
         outcome.done += 1
-        files = writer.write(item.result, job.target)
+        report = item.unwrap().report
         if arguments.json:
-            write_json(
-                {"image": str(job.path), "files": [str(f) for f in files], "report": item.result.report.to_dict()}
-            )
+            write_json({"image": str(job.path), "files": [str(f) for f in files], "report": report.to_dict()})
         elif len(outcome.rows) < _MAX_TABLE_ROWS:
-            outcome.rows += _table_rows(job.path.name, item.result.report)
+            outcome.rows += _table_rows(job.path.name, report)
     return outcome
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 30.0
 _WAIT_STEP_S = 0.5
+_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
+_OWN_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "inference-header-content-length"})
 
 _log = logging.getLogger("segserve")
 
@@ -197,7 +200,7 @@ class Core:
         )
         attributes = {"segserve.model": model, "segserve.request_id": request_id, "segserve.bytes": len(image.data)}
         with self._tracer.span("segserve.infer", attributes) as span:
-            headers = self._headers(options)
+            headers = await self._headers(options)
 
             async def send(endpoint: Endpoint, left_s: float) -> InferResponse:
                 span.set_attribute("segserve.endpoint", str(endpoint))
@@ -216,7 +219,7 @@ class Core:
         return image, response
 
     async def _query(self, query: Query, options: Options, *, model: str = "") -> Any:
-        headers = self._headers(options)
+        headers = await self._headers(options)
 
         async def send(endpoint: Endpoint, left_s: float) -> Any:
             return await self._transport(endpoint).query(query, CallOptions(left_s, headers), model=model)
@@ -228,7 +231,7 @@ class Core:
             raise
 
     async def _endpoint_health(self, endpoint: Endpoint, model: str | None, options: Options) -> EndpointHealth:
-        headers = self._headers(options)
+        headers = await self._headers(options)
         budget = Budget(self._timeout(options))
         live = ready = False
         model_ready: bool | None = None
@@ -271,11 +274,16 @@ class Core:
         check_timeout(timeout_s)
         return timeout_s
 
-    def _headers(self, options: Options) -> dict[str, str]:
-        headers = {**self.settings.headers, **(options.headers or {})}
+    async def _headers(self, options: Options) -> dict[str, str]:
+        headers = {name.lower(): value for name, value in self.settings.headers.items()}
+        headers |= {name.lower(): value for name, value in (options.headers or {}).items()}
         token = options.token or self.settings.token
+        if callable(token):  # it may ask another server, and must not hold up this client's other calls
+            token = await asyncio.to_thread(token)
         if token is not None:
-            headers["authorization"] = f"Bearer {token() if callable(token) else token}"
+            headers["authorization"] = f"Bearer {token}"
+        for name, value in headers.items():
+            check_header(name, value)
         self._tracer.inject(headers)
         return headers
 
@@ -284,6 +292,14 @@ def check_timeout(timeout_s: float) -> None:
     """Raise InvalidInputError for a budget in which nothing can be done."""
     if not 0 < timeout_s < float("inf"):
         raise InvalidInputError(f"timeout_s must be a positive number of seconds, not {timeout_s}")
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise InvalidInputError for a header that a protocol refuses or that would change what the body means."""
+    if name in _OWN_HEADERS:
+        raise InvalidInputError(f"header {name} is the SDK's own to set")
+    if _HEADER_NAME.fullmatch(name) is None or not value.isascii() or not value.isprintable():
+        raise InvalidInputError(f"header {name!r} has a name or value that cannot be sent; use printable ASCII")
 
 
 def open_transport(endpoint: Endpoint, tls: Tls | None) -> Transport:

@@ -11,7 +11,7 @@ from segserve._coco import CocoBuilder
 from segserve._geojson import to_geojson
 from segserve._result import SegmentationResult
 from segserve._table import COLUMNS, lesion_rows
-from segserve.errors import InvalidInputError
+from segserve.errors import OutputError
 
 
 class Format(Enum):
@@ -49,10 +49,13 @@ class FormatWriter:
             if Format.CSV in formats:
                 self._collectors[Format.CSV] = _CsvFile(folder / "lesions.csv")
         except OSError as error:
-            raise InvalidInputError(f"cannot write to {folder}: {error.strerror}") from error
+            raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
 
     def write(self, result: SegmentationResult, target: Path) -> list[Path]:
-        """Write one result; ``target`` is relative to the folder and has no suffix. Returns what was written."""
+        """Write one result; ``target`` is relative to the folder and has no suffix. Returns what was written.
+
+        Raises OutputError, and InvalidInputError where the photograph cannot be drawn on.
+        """
         base = self._folder / target
         files: list[Path] = []
         try:
@@ -65,7 +68,7 @@ class FormatWriter:
                 else:
                     files += _write_one(each, result, base)
         except OSError as error:
-            raise InvalidInputError(f"cannot write {error.filename or base}: {error.strerror}") from error
+            raise OutputError(f"cannot write {error.filename or base}: {error.strerror}") from error
         return files
 
     def close(self) -> None:

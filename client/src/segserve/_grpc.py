@@ -52,7 +52,7 @@ _KINDS = {
     grpc.StatusCode.CANCELLED: Kind.CONNECTION,
     grpc.StatusCode.UNAUTHENTICATED: Kind.DENIED,
     grpc.StatusCode.PERMISSION_DENIED: Kind.DENIED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Kind.TOO_LARGE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Kind.EXHAUSTED,
     grpc.StatusCode.DEADLINE_EXCEEDED: Kind.DEADLINE,
 }
 

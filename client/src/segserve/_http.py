@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -29,9 +30,9 @@ _KINDS = {
     405: Kind.INVALID,
     413: Kind.TOO_LARGE,
     415: Kind.INVALID,
-    429: Kind.UNAVAILABLE,
+    429: Kind.BUSY,
     502: Kind.CONNECTION,
-    503: Kind.UNAVAILABLE,
+    503: Kind.BUSY,  # unlike gRPC's UNAVAILABLE, it comes from a server that is there
     504: Kind.CONNECTION,
 }
 
@@ -54,16 +55,14 @@ class HttpTransport:
 
     async def infer(self, request: InferRequest, options: CallOptions) -> InferResponse:
         """Send an image and wait for the answer."""
-        version = f"/versions/{request.version}" if request.version else ""
+        path = _model_path(request.model, request.version)
         body, headers = encode_request(request, options)
-        answer, header_length = await self._send(
-            "POST", f"/v2/models/{request.model}{version}/infer", options, body=body, headers=headers
-        )
+        answer, header_length = await self._send("POST", f"{path}/infer", options, body=body, headers=headers)
         return decode_response(answer, header_length)
 
     async def query(self, query: Query, options: CallOptions, *, model: str = "", version: str = "") -> Any:
         """Ask about the server or a model."""
-        named = f"/v2/models/{model}" + (f"/versions/{version}" if version else "")
+        named = _model_path(model, version)
         path = {
             Query.SERVER: "/v2",
             Query.LIVE: "/v2/health/live",
@@ -148,6 +147,11 @@ class HttpTransport:
         return self._session
 
 
+def _model_path(model: str, version: str) -> str:
+    path = f"/v2/models/{quote(model, safe='')}"
+    return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
 def _ssl_context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
@@ -166,6 +170,4 @@ def _to_error(answer: _Answer) -> SegserveError:
         text = f"HTTP status {status}: " + answer.body[:500].decode("utf-8", "replace")
     retry_after = answer.headers.get("Retry-After", "")
     pause = float(retry_after) if retry_after.isdigit() else None
-    if status in (429, 503) and pause is None:
-        pause = 1.0  # unlike gRPC's UNAVAILABLE, these come from a server that is there
     return to_error(_KINDS.get(status, Kind.FAULT if status >= 500 else Kind.INVALID), text, retry_after_s=pause)

@@ -59,16 +59,17 @@ class Masks(Mapping[str, BoolArray]):
 
 def decode_mask(png: bytes, *, size: tuple[int, int]) -> BoolArray:
     """Decode a 1-bit PNG of ``size`` (width, height). Raises ContractMismatchError."""
-    from PIL import Image
+    from PIL import PngImagePlugin
 
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        # Not Image.open, which warns of large images: this one's size is known.
+        with PngImagePlugin.PngImageFile(io.BytesIO(png)) as image:
             if image.size != size:
                 raise ContractMismatchError(
                     f"a mask is {image.size[0]} x {image.size[1]}, the image {size[0]} x {size[1]}"
                 )
             mask = np.asarray(image.convert("1"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise ContractMismatchError(f"a mask is not a PNG: {error}") from error
     mask.flags.writeable = False
     return mask

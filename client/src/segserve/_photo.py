@@ -22,7 +22,14 @@ def decode_photo(encoded: bytes) -> "Image.Image":
         image: Image.Image = Image.open(io.BytesIO(encoded))
         image.load()
         image = ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,  # where a program makes warnings errors
+    ) as error:
         raise InvalidInputError(f"cannot decode the image to draw on it: {error}") from error
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")

@@ -12,7 +12,7 @@ from segserve._masks import Masks
 from segserve._overlay import OverlayStyle, draw_overlay
 from segserve._report import Report
 from segserve._wire import InferResponse
-from segserve.errors import ContractMismatchError, InvalidInputError
+from segserve.errors import ContractMismatchError, InvalidInputError, OutputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -99,7 +99,7 @@ class SegmentationResult:
         """Write ``<name>.report.json``, ``<name>.<class>.png`` and, on request, ``<name>.overlay.png``.
 
         ``name`` is the image's file name without its suffix unless given. Returns the paths written.
-        Raises InvalidInputError where there is no name, or the folder cannot be written to.
+        Raises InvalidInputError where there is no name, OutputError where the folder cannot be written to.
         """
         stem = name if name is not None else Path(self.name).stem
         if not stem:
@@ -116,7 +116,7 @@ class SegmentationResult:
                 picture.save(folder / f"{stem}.overlay.png", compress_level=1)
                 contents[f"{stem}.overlay.png"] = b""
         except OSError as error:
-            raise InvalidInputError(f"cannot write to {folder}: {error.strerror or error}") from error
+            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
         return [folder / file for file in contents]
 
     @classmethod

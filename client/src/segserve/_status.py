@@ -27,9 +27,13 @@ class Kind(Enum):
     DENIED = "denied"
     TOO_LARGE = "too large"
     DEADLINE = "deadline"
+    BUSY = "busy"
+    EXHAUSTED = "exhausted"
     FAULT = "fault"
     CONNECTION = "connection"
 
+
+_ABOUT_THE_MODEL = (Kind.INVALID, Kind.NOT_FOUND, Kind.UNAVAILABLE, Kind.BUSY)
 
 # Parts of Triton's own error texts (2.51 and later), lower case. The statuses alone do not tell these cases apart.
 _NO_SUCH_MODEL = ("unknown model", "failed to find", "is not found")
@@ -37,7 +41,8 @@ _NOT_READY = ("is not ready", "no available versions", "unloading", "not at read
 _OVERLOADED = ("maximum queue size", "timeout expired", "max_queue_size")
 _RESTRICTED = ("protocol is restricted", "api is restricted")
 _IMAGE_REFUSED = "in ensemble "
-_HANDSHAKE = ("certificate", "handshake", "ssl", "tls")
+_TOO_LARGE = "larger than max"
+_HANDSHAKE = ("certificate", "ssl routines", "tlsv1", "wrong_version_number")
 
 
 def to_error(kind: Kind, text: str, *, retry_after_s: float | None = None) -> SegserveError:
@@ -46,13 +51,13 @@ def to_error(kind: Kind, text: str, *, retry_after_s: float | None = None) -> Se
     lowered = message.lower()
     if kind is Kind.DEADLINE:
         return DeadlineExceededError("the time budget ended before the answer came")
-    if kind is Kind.TOO_LARGE:
+    if kind is Kind.TOO_LARGE or (kind is Kind.EXHAUSTED and _TOO_LARGE in lowered):
         return InvalidImageError(f"the request is larger than the server takes: {message}")
     if kind is Kind.DENIED or _has(lowered, _RESTRICTED):
         return AccessDeniedError(message)
-    if kind in (Kind.INVALID, Kind.NOT_FOUND, Kind.UNAVAILABLE) and _has(lowered, _NOT_READY):
+    if kind in _ABOUT_THE_MODEL and _has(lowered, _NOT_READY):
         return ModelNotReadyError(message)
-    if kind in (Kind.INVALID, Kind.NOT_FOUND, Kind.UNAVAILABLE) and _has(lowered, _NO_SUCH_MODEL):
+    if kind in _ABOUT_THE_MODEL and _has(lowered, _NO_SUCH_MODEL):
         return ModelNotFoundError(message)
     if kind is Kind.INVALID:
         # A step refuses an image; what Triton refuses before any step carries no such prefix.
@@ -63,8 +68,9 @@ def to_error(kind: Kind, text: str, *, retry_after_s: float | None = None) -> Se
         return RequestRefusedError(message)
     if kind is Kind.FAULT:
         return ServerFaultError(message, incident_id=find_incident(message))
-    if kind is Kind.UNAVAILABLE and (_has(lowered, _OVERLOADED) or retry_after_s is not None):
-        return OverloadedError(_without_prefix(message), retry_after_s=1.0 if retry_after_s is None else retry_after_s)
+    stated = retry_after_s is not None
+    if kind in (Kind.BUSY, Kind.EXHAUSTED) or (kind is Kind.UNAVAILABLE and (stated or _has(lowered, _OVERLOADED))):
+        return OverloadedError(_without_prefix(message), retry_after_s=retry_after_s)
     if _has(lowered, _HANDSHAKE):
         return TlsError(message)
     return ServerConnectionError(message)

@@ -4,6 +4,7 @@
     ├── InvalidInputError          what was handed to the SDK cannot be sent; nothing went out
     ├── ClientClosedError          the client was closed, or its process forked in the middle of a gRPC call
     ├── MissingExtraError          an optional dependency is not installed
+    ├── OutputError                results cannot be written
     ├── JournalError               the journal belongs to another run, or cannot be read or written
     ├── ServerConnectionError      no answer: refused, reset, unknown host                          (repeated)
     │   └── TlsError               the certificate or key is not the one that is expected
@@ -37,6 +38,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelNotReadyError",
     "ModelUnavailableError",
+    "OutputError",
     "OverloadedError",
     "RequestRefusedError",
     "SegserveError",
@@ -44,6 +46,9 @@ __all__ = [
     "ServerFaultError",
     "TlsError",
 ]
+
+
+_OVERLOAD_PAUSE_S = 1.0  # about the time in which a full entrance queue of 64 makes room
 
 
 class SegserveError(Exception):
@@ -100,6 +105,10 @@ class MissingExtraError(SegserveError):
     """A feature needs an optional dependency that is not installed; the message says which extra brings it."""
 
 
+class OutputError(SegserveError):
+    """Results cannot be written: no such folder, no permission, no space."""
+
+
 class JournalError(SegserveError):
     """The journal belongs to another run, is damaged, or cannot be read or written."""
 
@@ -123,14 +132,15 @@ class DeadlineExceededError(SegserveError):
 class OverloadedError(SegserveError):
     """The server's queue is full, or the request waited in it too long.
 
-    ``retry_after_s``: when to try again, in seconds: the server's own word where it gave one, else an estimate.
+    ``retry_after_s``: when to try again, in seconds; ``is_stated``: whether the server said so, or it is an estimate.
     """
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.is_stated = retry_after_s is not None
+        self.retry_after_s = _OVERLOAD_PAUSE_S if retry_after_s is None else retry_after_s
 
 
 class InvalidImageError(SegserveError):
