@@ -44,11 +44,7 @@ fi
 # Workers of before the reload finish their requests and end (at the latest after worker_shutdown_timeout).
 workers() {
   # shellcheck disable=SC2016  # expanded by the shell beside nginx
-  "${beside[@]}" sh -c '
-    master=$(cat "$1/nginx.pid")
-    for stat in /proc/[0-9]*/stat; do
-      [ "$(cut -d")" -f2 "$stat" 2>/dev/null | cut -d" " -f3)" = "$master" ] && basename "${stat%/stat}"
-    done' - "$run" || true
+  "${beside[@]}" sh -c 'grep -lE "\\) [A-Z] $(cat "$1/nginx.pid") " /proc/[0-9]*/stat 2> /dev/null' - "$run" || true
 }
 old=$(workers)
 "${nginx[@]}" -s reload
