@@ -37,6 +37,7 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_png(np.full((20 + index, 24, 3), 60 + index, np.uint8)))
     (root / "notes.txt").write_text("not an image")
+    (root / "loop").symlink_to(root, target_is_directory=True)
     return root
 
 

@@ -76,6 +76,8 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         if ended.wait(step.delay_s) and step.delay_s:
             self._owner.cancelled += 1
         if step.error is not None:
+            if self._owner.retry_after:
+                context.set_trailing_metadata([("retry-after", self._owner.retry_after)])
             context.abort(_GRPC_STATUS[type(step.error)], _text(step.error))
         model, _ = self._find(request.model_name, context)
         data = request.raw_input_contents[0]
@@ -106,6 +108,7 @@ class GrpcLoopback:
         self.headers: dict[str, str] = {}
         self.timeout_us = 0
         self.cancelled = 0
+        self.retry_after: str | None = None
         self._server = grpc.server(
             futures.ThreadPoolExecutor(32),
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],

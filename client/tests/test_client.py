@@ -2,6 +2,8 @@
 
 import asyncio
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -392,6 +394,15 @@ def test_a_dropped_client_ends_its_thread(fake: FakeServer, png: bytes) -> None:
     del client
     thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+def test_a_program_may_end_without_closing_its_client() -> None:
+    script = (
+        "from segserve.testing import FakeServer, example_image; client = FakeServer().client(); "
+        "print(client.segment(example_image()).report.classes['hemorrhage'].lesion_count)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_cancelling_a_task_cancels_its_request(fake: FakeServer, png: bytes) -> None:

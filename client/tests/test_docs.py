@@ -1,6 +1,9 @@
 """The code of docs/sdk.md runs, block after block, as a reader would type it."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,3 +31,18 @@ def test_the_blocks_of_the_sdk_page_run(tmp_path: Path, monkeypatch: pytest.Monk
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
     saved = {path.name for path in (tmp_path / "results").iterdir()}
     assert saved >= {"eye.report.json", "eye.overlay.png", "eye.hemorrhage.png", "a.report.json", "b.report.json"}
+
+
+def test_the_documentation_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        cwd=PAGE.parents[1],
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    reference = (tmp_path / "site" / "api" / "index.html").read_text("utf-8")
+    assert 'id="segserve.Client.segment_many"' in reference
+    assert "ServerFaultError" in reference

@@ -58,6 +58,13 @@ def test_outlines_are_valid_polygons_of_exactly_the_masks_pixels(mask: BoolArray
     assert all(shapely.contains_xy(shape, columns + 0.5, rows + 0.5))
 
 
+def test_holes_that_touch_a_corner_are_rings_of_their_own() -> None:
+    mask = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 1]], np.bool_)
+    polygons = trace_polygons(mask, x=10, y=20)
+    assert [len(rings) for rings in polygons] == [1, 2]
+    assert polygons[1][1] == [(12, 22), (12, 21), (11, 21), (11, 22), (12, 22)]
+
+
 @given(MASKS)
 def test_run_lengths_are_decoded_by_pycocotools(mask: BoolArray) -> None:
     height, width = mask.shape

@@ -104,6 +104,14 @@ def test_errors_arrive_as_what_they_are(loopback: Loopback, fake: FakeServer, pn
         assert caught.value.incident_id == "0123abcd"
 
 
+def test_the_servers_word_on_when_to_come_back_arrives(loopback: Loopback, fake: FakeServer, png: bytes) -> None:
+    loopback.retry_after = "7"
+    fake.script(OverloadedError("Exceeds maximum queue size"))
+    with connect(loopback, retry=ONCE) as client, pytest.raises(OverloadedError) as caught:
+        client.segment(png)
+    assert (caught.value.retry_after_s, caught.value.is_stated) == (7.0, True)
+
+
 def test_an_unknown_model_is_not_found(loopback: Loopback, png: bytes) -> None:
     with connect(loopback) as client:
         for verb in (client.segment, client.probability):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def find_images(folder: Path | str) -> Iterator[Path]:
     """Image files of a folder and its subfolders by suffix (``IMAGE_SUFFIXES``), sorted within each folder.
 
-    Hidden files and folders are left out. Raises InvalidInputError for a folder that cannot be read.
+    Hidden files and folders are left out, and links to folders are not followed.
+    Raises InvalidInputError for a folder that cannot be read.
     """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -24,7 +25,7 @@ def find_images(folder: Path | str) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if entry.is_dir(follow_symlinks=False):
             yield from find_images(entry.path)
         elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
             yield Path(entry.path)

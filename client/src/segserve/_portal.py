@@ -5,6 +5,7 @@ which may end early or be one of several.
 """
 
 import asyncio
+import atexit
 import concurrent.futures
 import threading
 import weakref
@@ -16,6 +17,8 @@ from segserve._fork import call_in_child
 from segserve.errors import ClientClosedError
 
 T = TypeVar("T")
+
+_open_portals: "weakref.WeakSet[Portal]" = weakref.WeakSet()
 
 
 class Portal:
@@ -61,6 +64,7 @@ class Portal:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
             _stop(loop, thread)
+            thread.join()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -71,8 +75,10 @@ class Portal:
                 arguments = (self._loop, self._on_stop)
                 self._thread = threading.Thread(target=_serve, args=arguments, name="segserve", daemon=True)
                 self._thread.start()
-                # For a client that is dropped without being closed.
-                weakref.finalize(self, _stop, self._loop, self._thread)
+                # For a client that is dropped without being closed. A collector may run in any thread and under any
+                # lock, so it must not wait.
+                weakref.finalize(self, _stop, self._loop, self._thread).atexit = False
+                _open_portals.add(self)
             return self._loop
 
 
@@ -105,5 +111,10 @@ def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     # After a fork, thread and loop are the parent's, and is_alive() says no.
     if thread.is_alive() and not loop.is_closed():
         loop.call_soon_threadsafe(loop.stop)
-        if thread is not threading.current_thread():  # a collector may run anywhere
-            thread.join()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Programs may end without closing their clients."""
+    for portal in list(_open_portals):
+        portal.close()
