@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,12 @@ def find_program(name: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     assert path, f"{name} is not installed: run deploy/install-test-tools.sh"
     return path
+
+
+def find_tool(name: str) -> str:
+    """A program that comes with the tests' Python environment (requirements/deploy.txt), else of the system."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else find_program(name)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

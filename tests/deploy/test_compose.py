@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.processes import find_program, run
+from tests.deploy.processes import find_tool, run
 from tests.deploy.proxy import DEPLOY
 from tests.deploy.triton import ROOT
 
@@ -21,14 +21,9 @@ PROFILES = ("gpu", "cpu", "gpu,next", "cpu,next-cpu", "gpu,tracing")
 def rendered(profiles: str) -> dict[str, Any]:
     """The configuration with these profiles."""
     environment = {"TRITON_DIGEST": DIGEST, "COMPOSE_PROFILES": profiles}
-    text = run(_compose(), "-f", FILE, "config", "--format", "json", environment=environment)
+    text = run(find_tool("docker-compose"), "-f", FILE, "config", "--format", "json", environment=environment)
     loaded: dict[str, Any] = json.loads(text)
     return loaded
-
-
-def _compose() -> str:
-    beside = ROOT / ".venv" / "bin" / "docker-compose"
-    return str(beside) if beside.exists() else find_program("docker-compose")
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -40,7 +35,7 @@ def services(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def test_without_a_digest_it_says_where_to_put_one() -> None:
     with pytest.raises(AssertionError, match=r"TRITON_DIGEST is missing a value: set it in deploy/\.env"):
-        run(_compose(), "-f", FILE, "config", "-q", environment={"COMPOSE_PROFILES": "gpu"})
+        run(find_tool("docker-compose"), "-f", FILE, "config", "-q", environment={"COMPOSE_PROFILES": "gpu"})
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:

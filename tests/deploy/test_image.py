@@ -15,7 +15,7 @@ import pytest
 
 from segserve_server.embedded.runtime import find_runtime
 from tests.deploy.callers import RAW
-from tests.deploy.processes import LOOPBACK, find_program, run, wait_for
+from tests.deploy.processes import LOOPBACK, find_tool, run, wait_for
 from tests.deploy.proxy import DEPLOY
 from tests.deploy.repository import lay_tiny
 from tests.deploy.triton import IMAGE, ROOT, Triton
@@ -181,12 +181,6 @@ def test_hadolint_finds_nothing_in(name: str) -> None:
 
 def test_shellcheck_finds_nothing() -> None:
     run(find_tool("shellcheck"), *sorted(DEPLOY.rglob("*.sh")))
-
-
-def find_tool(name: str) -> str:
-    """A program of the environment that the tests run in, or of the system."""
-    beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else find_program(name)
 
 
 def test_what_the_dockerfile_copies_is_there_and_not_ignored() -> None:

@@ -41,7 +41,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, callers: Callers) -> Itera
         _send_some(proxy, callers)
         wait_for(lambda: "up" in monitoring.targets().get("segserve-triton", set()), "the first scrape")
         _send_too_many(proxy, callers)
-        for _ in range(3):  # rates need several scrapes
+        for _ in range(2):  # rates need several scrapes
             _send_some(proxy, callers)
             seen = len(monitoring.query("nv_inference_request_success[5m]")[0]["values"])
             wait_for(

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.processes import run
-from tests.deploy.test_image import find_tool
+from tests.deploy.processes import find_tool, run
 from tests.deploy.triton import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -2,9 +2,8 @@
 
 import json
 
-from tests.deploy.processes import run
+from tests.deploy.processes import find_tool, run
 from tests.deploy.proxy import DEPLOY
-from tests.deploy.test_image import find_tool
 from tests.deploy.triton import ROOT
 
 RULES = {
