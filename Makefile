@@ -35,7 +35,8 @@ serve: $(VENV)/embedded.installed ## run the server on 127.0.0.1:8000 (HTTP), 80
 	@$(BIN)/segserve-server serve
 
 test: $(VENV)/all.installed ## every test that needs no GPU, against a real Triton
-	$(BIN)/pytest
+	$(BIN)/pytest tests/unit tests/integration
+	$(BIN)/pytest client/tests  # the SDK is a distribution of its own: in a process without the server's libraries
 
 test-training: $(VENV)/torch.installed ## the tests of training, which need torch
 	$(BIN)/pytest tests/training
