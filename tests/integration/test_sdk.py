@@ -15,8 +15,6 @@ from segserve import (
     DeadlineExceededError,
     InvalidImageError,
     ModelNotFoundError,
-    OverloadedError,
-    RetryPolicy,
     SegmentationResult,
     SegserveError,
 )
@@ -137,26 +135,6 @@ def test_200_threads_share_one_client(server: EmbeddedServer) -> None:
     with connect(server.grpc_url) as client, ThreadPoolExecutor(200) as pool:
         outcomes = list(pool.map(lambda number: ask(client, number), range(200)))
     assert outcomes == [f"thread-{n} {'858' if n % 20 == 0 else 'refused'}" for n in range(200)]
-
-
-def test_a_full_server_refuses_and_takes_the_request_later(server: EmbeddedServer) -> None:
-    """More requests at once than the entrance queue holds; the loops are left early, which cancels the others."""
-    images = [example_image()] * 160
-    with connect(server.grpc_url, retry=RetryPolicy(max_attempts=1)) as client:
-        for item in client.segment_many(images, concurrency=160, ordered=False):
-            if item.error is not None:
-                assert isinstance(item.error, OverloadedError)
-                assert item.error.retry_after_s > 0
-                break
-        else:
-            pytest.fail("the queue was never full")
-    with connect(server.grpc_url) as client:
-        items = client.segment_many(images, concurrency=160, ordered=False)
-        for answered, item in enumerate(items, start=1):
-            assert item.ok
-            if answered >= 10 and client.counters.retries > 0:
-                break
-        assert client.counters.retries > 0
 
 
 def _in_child(client: Client, image: bytes, answers: "multiprocessing.SimpleQueue[str]") -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from segserve import Client, Named
+from segserve import Client, Named, OverloadedError, RetryPolicy
+from segserve.testing import example_image
 
 from segserve_server.embedded import EmbeddedServer
 
@@ -81,6 +82,29 @@ def test_a_grpc_client_may_be_used_on_both_sides_of_a_fork(mortal: EmbeddedServe
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [who for who, _ in lines] == ["parent", "child", "parent"]
     assert len({count for _, count in lines}) == 1
+
+
+def test_a_full_server_refuses_and_takes_the_request_later(mortal: EmbeddedServer) -> None:
+    """More requests at once than the entrance queue holds; the loops are left early, which cancels the others.
+
+    Triton works off what is in a step's queue by then, so this is the last test of its server.
+    """
+    images = [example_image()] * 160
+    with Client(mortal.grpc_url, model="fundus_hemorrhage", retry=RetryPolicy(max_attempts=1), timeout_s=300) as client:
+        for item in client.segment_many(images, concurrency=160, ordered=False):
+            if item.error is not None:
+                assert isinstance(item.error, OverloadedError)
+                assert item.error.retry_after_s > 0
+                break
+        else:
+            pytest.fail("the queue was never full")
+    with Client(mortal.grpc_url, model="fundus_hemorrhage", timeout_s=300) as client:
+        items = client.segment_many(images, concurrency=160, ordered=False)
+        for answered, item in enumerate(items, start=1):
+            assert item.ok
+            if answered >= 10 and client.counters.retries > 0:
+                break
+        assert client.counters.retries > 0
 
 
 def _kill_stubs(server: EmbeddedServer) -> None:
