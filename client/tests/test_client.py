@@ -265,6 +265,16 @@ def test_another_endpoint_is_tried_first(fake: FakeServer, png: bytes) -> None:
     assert {seen.endpoint for seen in fake.seen} == {"grpc://two:2"}
 
 
+def test_a_fault_of_one_image_does_not_rest_its_endpoint(fake: FakeServer, png: bytes) -> None:
+    with fake.client(TWO) as client:
+        for error in (ServerFaultError("internal error, incident 0123abcd", incident_id="0123abcd"),) * 2:
+            fake.script(error)
+            with pytest.raises(ServerFaultError):
+                client.segment(png)
+        client.segment(png)
+    assert [seen.endpoint[7:10] for seen in fake.seen] == ["one", "two", "one"]
+
+
 def test_endpoints_take_turns(fake: FakeServer, png: bytes) -> None:
     with fake.client(TWO) as client:
         for _ in range(4):

@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from segserve import (
+    ClientClosedError,
     InvalidImageError,
     InvalidInputError,
     Item,
@@ -161,6 +162,37 @@ def test_leaving_the_loop_cancels_what_is_in_flight(fake: FakeServer, png: bytes
                 break
             time.sleep(0.02)
     assert fake.cancelled == 2
+
+
+@twins
+def test_closing_the_client_ends_a_run(fake: FakeServer, png: bytes, kind: str) -> None:
+    fake.script(*[Step(delay_s=60)] * 4)
+
+    def close_when_busy(close: Callable[[], object]) -> threading.Thread:
+        def wait() -> None:
+            while not fake.seen:
+                time.sleep(0.01)
+            close()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
+    async def main() -> None:
+        client = fake.async_client()
+        thread = close_when_busy(client._portal.close)
+        with pytest.raises(ClientClosedError):
+            _ = [item async for item in client.segment_many([png] * 4)]
+        thread.join()
+
+    if kind == "async":
+        asyncio.run(main())
+    else:
+        client = fake.client()
+        thread = close_when_busy(client.close)
+        with pytest.raises(ClientClosedError):
+            list(client.segment_many([png] * 4))
+        thread.join()
 
 
 @twins

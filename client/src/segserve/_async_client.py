@@ -129,12 +129,12 @@ class AsyncClient(BaseClient):
                 if ticket is None:
                     continue
                 if len(window) == run.window:
-                    item = await _next_item(window, run)
+                    item = await self._next_item(window, run)
                     yield item
                     run.settle(item)
                 window.append(asyncio.wrap_future(self._portal.start(run.work(ticket))))
             while window:
-                item = await _next_item(window, run)
+                item = await self._next_item(window, run)
                 yield item
                 run.settle(item)
         finally:
@@ -142,15 +142,14 @@ class AsyncClient(BaseClient):
                 future.cancel()
             run.close()
 
-
-async def _next_item(window: "deque[asyncio.Future[Item]]", run: Run) -> Item:
-    if not run.ordered:
-        done, _ = await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
-        window.remove(first := done.pop())
-        window.appendleft(first)
-    item = run.check(await window[0])
-    window.popleft()
-    return item
+    async def _next_item(self, window: "deque[asyncio.Future[Item]]", run: Run) -> Item:
+        if not run.ordered:
+            done, _ = await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
+            window.remove(first := done.pop())
+            window.appendleft(first)
+        item = run.check(await self._portal.wait_async(window[0]))
+        window.popleft()
+        return item
 
 
 async def _each(images: "AsyncIterable[T] | Iterable[T]") -> AsyncGenerator[T, None]:

@@ -164,10 +164,10 @@ class Caller:
             assert error is not None  # every task has ended, none of them well
             raise error
         finally:
-            for task in running:
+            started = [task for task in (first, hedge) if task is not None]
+            for task in started:
                 task.cancel()
-            if running:
-                await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*started, return_exceptions=True)
 
     def _start(self, call: Call[T]) -> "asyncio.Task[T]":
         endpoint = self._pool.pick(avoid=call.tried)
@@ -186,7 +186,8 @@ class Caller:
             value = await call.send(endpoint, budget.remaining_s)
         except SegserveError as error:
             error.endpoint = str(endpoint)
-            if isinstance(error, (ServerConnectionError, ServerFaultError, ModelNotReadyError)):
+            ours = isinstance(error, ServerFaultError) and not error.is_own_fault_of_triton
+            if isinstance(error, (ServerConnectionError, ServerFaultError, ModelNotReadyError)) and not ours:
                 self._pool.mark_down(endpoint)
             raise
         self._pool.mark_up(endpoint)

@@ -50,8 +50,12 @@ class Portal:
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine and await it from another event loop; cancelling the await cancels it."""
+        return await self.wait_async(asyncio.wrap_future(self.start(coroutine)))
+
+    async def wait_async(self, future: "asyncio.Future[T]") -> T:
+        """Await a wrapped future of ``start``. Raises ClientClosedError if the client was closed."""
         try:
-            return await asyncio.wrap_future(self.start(coroutine))
+            return await future
         except asyncio.CancelledError:
             if self._closed:
                 raise ClientClosedError("the client was closed during the call") from None
