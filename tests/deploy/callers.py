@@ -63,8 +63,37 @@ def infer(proxy: Proxy, callers: Callers, body: bytes | Iterable[bytes] = b"hell
     return ask(proxy, callers, INFER, method="POST", body=body, headers=headers, **extra)
 
 
-def grpc_client(proxy: Proxy, callers: Callers, *, client: str | None = "first") -> Any:
-    """A gRPC client with the certificate of ``client``, if one is named."""
+#: gRPC's own repetition of a request that no server has taken, as the SDK does by itself: when a proxy's worker ends,
+#: a request may be on its way to it just then. The limits on sizes are what tritonclient sets without such options.
+REPEATING = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "methodConfig": [
+                    {
+                        "name": [{}],
+                        "retryPolicy": {
+                            "maxAttempts": 2,
+                            "initialBackoff": "0.1s",
+                            "maxBackoff": "0.1s",
+                            "backoffMultiplier": 1,
+                            "retryableStatusCodes": ["UNAVAILABLE"],
+                        },
+                    }
+                ]
+            }
+        ),
+    ),
+]
+
+
+def grpc_client(
+    proxy: Proxy, callers: Callers, *, client: str | None = "first", options: list[tuple[str, Any]] | None = None
+) -> Any:
+    """A gRPC client with the certificate of ``client``, if one is named, and with options of gRPC."""
     certificate, key = callers.certificate(client) if client else (None, None)
     return grpcclient.InferenceServerClient(
         f"localhost:{proxy.port}",
@@ -72,6 +101,7 @@ def grpc_client(proxy: Proxy, callers: Callers, *, client: str | None = "first")
         root_certificates=str(callers.authority),
         certificate_chain=certificate and str(certificate),
         private_key=key and str(key),
+        channel_args=options,
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.deploy.callers import grpc_client, grpc_infer, infer
+from tests.deploy.callers import REPEATING, grpc_client, grpc_infer, infer
 from tests.deploy.proxy import Callers, Proxy
 
 #: No thread sends more than this, whatever a test does.
@@ -35,11 +35,14 @@ class Load:
 
 @contextlib.contextmanager
 def running_load(proxy: Proxy, callers: Callers) -> Iterator[Load]:
-    """Two gRPC callers with long connections, one of slow requests, and one HTTP caller that connects each time."""
+    """Two gRPC callers with long connections, one of slow requests, and one HTTP caller that connects each time.
+
+    The gRPC callers repeat a request once that no server has taken (``REPEATING``); the HTTP caller repeats nothing.
+    """
     load, stop = Load(), threading.Event()
 
     def over_grpc(text: bytes) -> None:
-        with grpc_client(proxy, callers) as client:
+        with grpc_client(proxy, callers, options=REPEATING) as client:
             _repeat(lambda: grpc_infer(client, text, client_timeout=20), load, stop)
 
     def over_http() -> None:
@@ -68,4 +71,4 @@ def _repeat(send: Callable[[], str], load: Load, stop: threading.Event) -> None:
         try:
             load.answers.append(send())
         except Exception as error:  # whatever it is, it is a failed request
-            load.failures.append(repr(error))
+            load.failures.append(f"{type(error).__name__}: {error}")

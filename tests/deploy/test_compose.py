@@ -10,7 +10,6 @@ import yaml
 
 from tests.deploy.processes import find_tool, run
 from tests.deploy.proxy import DEPLOY
-from tests.deploy.triton import ROOT
 
 FILE = DEPLOY / "compose.yaml"
 #: A digest has no default: this one exists for these tests only.

@@ -71,7 +71,7 @@ def test_a_pod_leaves_its_service_without_a_failed_request(folder: Path, callers
         ClusterIp([leaving.ports.grpc]) as grpc,
         Proxy(folder, callers, [leaving.target()]) as proxy,
     ):
-        upstreams = re.sub(r"(keepalive_time(?:out)?) \d+s", r"\1 2s", shipped)
+        upstreams = re.sub(r"(keepalive_time(?:out)?) \d+s", r"\1 1s", shipped)
         for port, service in ((8000, http.port), (8001, grpc.port), (8002, leaving.ports.metrics)):
             upstreams = upstreams.replace(f"segserve-triton:{port}", f"127.0.0.1:{service}")
         (proxy.configuration / "local" / "upstreams.conf").write_text(upstreams)
@@ -79,9 +79,9 @@ def test_a_pod_leaves_its_service_without_a_failed_request(folder: Path, callers
         with running_load(proxy, callers) as load:
             load.wait_for_more(30)
             http.pods, grpc.pods = [triton.ports.http], [triton.ports.grpc]
-            time.sleep(3)  # preStop
-            since = len(load.answers)
+            time.sleep(4)  # preStop
             leaving.stop(grace_s=15)
+            since = len(load.answers)
             load.wait_for_more(30)
             assert set(load.versions(since)) == {"1"}
         assert load.failures == []
