@@ -30,7 +30,7 @@ def render_tables(bench: Bench) -> str:
     effort = bench.effort
     parts = [
         f"{bench.machine}. Load average {bench.load_before:.1f} before, {bench.load_after:.1f} after; runs of "
-        f"{effort.seconds:.0f} s, medians of {effort.turns}. Targets are for two cores with AMX.",
+        f"{effort.seconds:g} s, medians of {effort.turns}. Targets are for two cores with AMX.",
         "### Against the ceiling\n\n" + _ratios(bench),
         "### Served\n\n" + _served(bench),
         f"### Where the time goes, at concurrency {RATIO_CONCURRENCY} over gRPC, ms per image\n\n" + _steps(bench),
