@@ -1,0 +1,46 @@
+"""Every engine that needs no GPU is built of the shipped model, and passes its gates on the example photographs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from build_engines.cli import PASSED, main
+from segserve_server.engines.machine import this_machine
+from segserve_server.repository.manifest import Target, check_engines
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped repository without what may have been built in it."""
+    copy = tmp_path_factory.mktemp("shipped") / "model_repository"
+    built = shutil.ignore_patterns(
+        "*.blob", "*.engine", "*.plan", "*.manifest.json", "*.onnxruntime.onnx", "__pycache__"
+    )
+    shutil.copytree(ROOT / "model_repository", copy, ignore=built)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("target", "precision", "runs_here"),
+    [
+        ("openvino", "bf16", True),
+        ("openvino", "f32", True),
+        ("openvino", "int8", True),
+        ("onnxruntime", "fp32", True),
+        ("onnxruntime", "fp16", True),
+        ("tensorrt-rtx", "fp16", False),
+    ],
+)
+def test_the_shipped_model_builds(
+    repository: Path, tmp_path: Path, target: str, precision: str, *, runs_here: bool
+) -> None:
+    command = ["build", "fundus_hemorrhage", "--target", target, "--precision", precision]
+    assert main([*command, "--repository", str(repository), "--report", str(tmp_path)]) == PASSED
+    assert (tmp_path / "parity.html").is_file() == runs_here
+    if runs_here:
+        assert json.loads((tmp_path / "parity.json").read_text())["passed"]
+    assert check_engines(repository, frozenset(Target), this_machine()) == []
