@@ -114,7 +114,7 @@ class Supervisor:
 
     def _run(self) -> None:
         try:
-            self._start_process()
+            self._start_first()
             self._state = State.READY
             self._started.set()
             while not self._stop.requested.wait(_LOOK_EVERY_S):
@@ -186,6 +186,18 @@ class Supervisor:
                 self._say("back in service")
                 self._state = State.READY
                 return
+
+    def _start_first(self) -> None:
+        """Start; once more where a signal ended it, which 2.51 was seen to do (SIGABRT) on an overloaded machine."""
+        try:
+            self._start_process()
+        except ServerFailedError as error:
+            exit_code = self._process.poll() if self._process else None
+            if exit_code is None or exit_code >= 0:
+                raise
+            self._say(f"{error}; starting it once more")
+            self._end_process(at_once=True)
+            self._start_process()
 
     def _start_process(self) -> None:
         require_free(self._settings.ports)

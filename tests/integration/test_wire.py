@@ -18,6 +18,9 @@ from PIL import Image
 from segserve.contract import EnsembleParameters, geometry_schema, report_schema
 
 from segserve_server.embedded import EmbeddedServer
+from segserve_server.engines.openvino import OpenVinoEngine
+from segserve_server.imaging.pipeline import postprocess, preprocess
+from segserve_server.repository.settings import load_postprocess_settings, load_preprocess_settings
 from tests.integration.transports import MODEL, TRANSPORTS, Refusal, over_grpc, over_raw_http
 from tests.support.bad_images import BAD_IMAGES
 from tests.support.images import encode, fundus, with_orientation
@@ -78,6 +81,20 @@ def test_examples_give_a_report_of_the_contract_and_masks_of_the_photographs_siz
 def test_every_protocol_gives_the_same_bytes(server: EmbeddedServer, path: Path) -> None:
     answers = [transport(server, path.read_bytes()) for transport in TRANSPORTS.values()]
     assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_served_masks_are_those_of_the_same_steps_in_one_process(server: EmbeddedServer, path: Path) -> None:
+    """What evaluation and training see is what a client gets: same bytes, same masks."""
+    folder = server.repository
+    preprocessing = load_preprocess_settings(folder / f"{MODEL}_preprocess/1/settings.toml").settings
+    postprocessing = load_postprocess_settings(folder / f"{MODEL}_postprocess/1/settings.toml").settings
+    seen = preprocess(path.read_bytes(), preprocessing)
+    engine = OpenVinoEngine(folder / f"{MODEL}_segment/1/model.onnx")
+    (found,) = postprocess(engine.infer(seen.pixels[np.newaxis])[0], seen.geometry, postprocessing)
+    answer = over_grpc(server, path.read_bytes())
+    assert answer.masks == [found.mask_png()]
+    assert answer.report["classes"][0]["lesion_count"] == len(found.lesions)
 
 
 @pytest.mark.parametrize("name", ODD_IMAGES)
