@@ -1,4 +1,4 @@
-"""Answers with an empty report after a pause, or fails, as the config's parameters say. It does not look at the image."""
+"""Answers with an empty report after a pause, or fails, as the config says. It does not look at the image."""
 
 import hashlib
 import json
