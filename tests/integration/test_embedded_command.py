@@ -15,6 +15,11 @@ from tests.integration.conftest import ROOT
 PROGRAM = Path(sys.executable).parent / "segserve-server"
 
 
+def _hear_hangups() -> None:
+    """As in a terminal, also where the tests themselves run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
     """The program once it is ready, the line in which it said so, and the file that takes its log."""
@@ -27,6 +32,7 @@ def serving(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            preexec_fn=_hear_hangups,
         ) as program,
     ):
         assert program.stdout is not None
