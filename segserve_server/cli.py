@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 fine, 1 something is wrong, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        exit_code = int(options.run(options))
+        sys.stdout.flush()  # here, where a reader that has gone is understood, not at the interpreter's end
+        return exit_code
     except EmbeddedServerError as error:
         print(f"segserve-server: {error}", file=sys.stderr)
         return 1

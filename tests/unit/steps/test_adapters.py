@@ -133,14 +133,14 @@ def test_postprocess_gives_a_report_of_the_contract_and_matching_masks(
 def test_long_lesion_lists_are_cut_and_say_so(preprocess_step: Any, postprocess_step: Any) -> None:
     geometry = outputs(preprocess_step.execute([images(encode(fundus(1024, 1024), "PNG"))])[0])["GEOMETRY"]
     probability = np.zeros((1, 1, 1024, 1024), np.uint8)
-    for row in range(200, 800, 12):
-        for column in range(200, 800, 12):
-            probability[0, 0, row : row + 4, column : column + 4] = 255
+    for row in range(20, 1000, 26):
+        for column in range(20, 1000, 26):
+            probability[0, 0, row : row + 13, column : column + 13] = 255  # larger than the shipped minimum area
     request = pb_utils.InferenceRequest(
         [pb_utils.Tensor("PROBABILITY", probability), pb_utils.Tensor("GEOMETRY", geometry)]
     )
     (described,) = json.loads(outputs(postprocess_step.execute([request])[0])["REPORT"][0, 0])["classes"]
-    assert described["lesion_count"] == 2500
+    assert described["lesion_count"] == 38 * 38
     assert len(described["lesions"]) == 1000
     assert described["lesions_truncated"] is True
     assert described["area_px"] > sum(lesion["area_px"] for lesion in described["lesions"])
