@@ -1,6 +1,7 @@
 """What the SDK's tests share: a fake server, and real sockets that speak the wire contract."""
 
 import io
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from segserve.testing.fixtures import segserve_client, segserve_result, segserve
 from client.tests.loopback import GrpcLoopback, HttpLoopback
 
 __all__ = ["segserve_client", "segserve_result", "segserve_server"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hear_interrupts() -> None:
+    """As in a terminal, also where the tests were started in the background, with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
