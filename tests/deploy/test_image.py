@@ -156,7 +156,7 @@ def test_traces_reach_a_collector_and_hold_no_images(
 def test_models_are_prepared_once_and_kept(tmp_path: Path) -> None:
     shipped = tmp_path / "shipped"
     (shipped / "examples").mkdir(parents=True)
-    for name in ("model_repository", "build_engines", "segserve_server", "examples/no_hemorrhage.jpg"):
+    for name in ("model_repository", "build_engines", "segserve_server", "examples/few_hemorrhages.jpg"):
         (shipped / name).symlink_to(ROOT / name)
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
