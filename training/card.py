@@ -8,76 +8,117 @@ from typing import Any
 
 from training.errors import RunError
 from training.figures import read_json
-from training.plots import plot_log, plot_reliability
+from training.plots import plot_logs, plot_reliability
 from training.run_facts import FILE_NAME as FACTS_NAME
 from training.run_log import FILE_NAME as LOG_NAME
-from training.run_log import Record, join_logs, read_log, trained_seconds
+from training.run_log import Record, read_log, trained_seconds
 from training.sweep import MAXIMUM_HEALTHY_SHARE
+from training.temperature import MAXIMUM_LOSS
 
 EVALUATION = "evaluation.json"
-"""Figures of the shipped settings: ``evaluate --json``."""
-SELECTION = "selection.json"
-"""Figures that they were chosen by: ``evaluate --fit-temperature --sweep --json``."""
+"""Cross-validated figures of the shipped settings, and of those they were chosen from: ``evaluate --cross-validation
+--fit-temperature --sweep --json``."""
+SHIPPED = "shipped.json"
+"""Figures of the shipped weights, on photographs that trained them: ``evaluate --split all --json``."""
 _TEMPLATE = "model_card.template.md"
 
 
-def write_card(stages: Sequence[Path], *, docs: Path) -> None:
+def write_card(run: Path, *, docs: Path) -> None:
     """Write ``docs/model-card.md`` and ``docs/images/*.png``.
 
-    ``stages``: folders of the runs that led to the weights, first to last, each with log.jsonl and run.json; the last
-    also holds evaluation.json and selection.json. Raises RunError for what is missing, and when the two were measured
-    at different steps.
+    ``run``: folder of the run that made the shipped weights, with log.jsonl, run.json and both files of figures;
+    the runs of the folds lie beside it. Raises RunError for what is missing, and for figures of different weights or
+    settings.
     """
-    evaluation, selection = read_json(stages[-1] / EVALUATION), read_json(stages[-1] / SELECTION)
-    facts, logs = [read_json(run / FACTS_NAME) for run in stages], [read_log(run / LOG_NAME) for run in stages]
-    if "healthy" not in evaluation or "sweep" not in selection or "temperature_fit" not in selection:
-        raise RunError(f"{stages[-1]} lacks figures: evaluate with grade 0 photographs, --fit-temperature and --sweep")
-    if evaluation["weights"]["step"] != selection["weights"]["step"]:
-        raise RunError(f"{stages[-1]}: evaluation and selection belong to different steps; measure both again")
-    values = _training_values(facts, logs) | _figure_values(evaluation) | _choice_values(evaluation, selection)
+    evaluation, shipped = (read_json(run / name) for name in (EVALUATION, SHIPPED))
+    if "healthy" not in evaluation or "healthy" not in shipped:
+        raise RunError(f"{run}: evaluate with the photographs of grade 0")
+    if "across_folds" not in evaluation.get("sweep", {}) or "temperature_fit" not in evaluation:
+        raise RunError(f"{run / EVALUATION} lacks figures: evaluate --cross-validation --fit-temperature --sweep")
+    settings = [(f["threshold"], f["minimum_area_grid_px"]) for f in (evaluation, shipped)]
+    if settings[0] != settings[1]:
+        raise RunError(f"{run}: {EVALUATION} and {SHIPPED} were measured with different settings")
+    last = [run, *(run.with_name(f"{network['run']}-fold{network['fold']}") for network in evaluation["networks"])]
+    folders = [*last, *_earlier_stages(last)]
+    facts = [read_json(folder / FACTS_NAME) for folder in folders]
+    logs = {folder.name: read_log(folder / LOG_NAME) for folder in folders}
+    values = _training_values(facts, logs) | _figure_values(evaluation) | _choice_values(evaluation)
     template = Template((files("training") / _TEMPLATE).read_text("utf-8"))
     docs.mkdir(parents=True, exist_ok=True)
-    (docs / "model-card.md").write_text(template.substitute(values), encoding="utf-8")
-    plot_log(join_logs(logs), docs / "images" / "training-log.png")
+    card = template.substitute(values | _shipped_values(shipped))
+    (docs / "model-card.md").write_text(card, encoding="utf-8")
+    plot_logs(logs, docs / "images" / "training-log.png")
     plot_reliability(evaluation["reliability"], docs / "images" / "reliability.png")
 
 
-def _training_values(stages: Sequence[dict[str, Any]], logs: Sequence[list[Record]]) -> dict[str, str]:
-    last = stages[-1]
-    network, data = last["config"]["network"], last["config"]["data"]
+def _earlier_stages(folders: Sequence[Path]) -> list[Path]:
+    """The runs that these started from, and those that they started from, as far as they lie beside them."""
+    starts = [Path(read_json(folder / FACTS_NAME)["config"]["network"]["start"]).parent.name for folder in folders]
+    found = dict.fromkeys(f.with_name(s) for f, s in zip(folders, starts, strict=True) if s)
+    earlier = [folder for folder in found if folder not in folders and (folder / FACTS_NAME).exists()]
+    return [*earlier, *_earlier_stages(earlier)] if earlier else []
+
+
+def _training_values(runs: Sequence[dict[str, Any]], logs: dict[str, list[Record]]) -> dict[str, str]:
+    network, data = runs[0]["config"]["network"], runs[0]["config"]["data"]
+    rows = [_run_row(name, facts, logs[name]) for name, facts in zip(logs, runs, strict=True)]
+    names = tuple(rows[0])
     return {
         "encoder": network["encoder"],
         "decoder": " ".join(str(width) for width in network["decoder_channels"]),
         "grid": str(data["grid"]),
         "split_seed": str(data["split_seed"]),
-        "trained_count": str(len(last["training"])),
-        "held_count": str(len(last["validation"])),
-        "held_out": ", ".join(last["validation"]),
-        "stages": _stage_table(stages, logs),
+        "trained_count": str(len(runs[0]["training"])),
+        "machines": "; ".join(dict.fromkeys(f"{facts['machine']}, torch {facts['torch']}" for facts in runs)),
+        "bleeding": f"{runs[0]['config']['augment']['bleeding']:.0%}",
+        "runs": _table([names, ("---",) * len(names), *(tuple(row.values()) for row in rows)]),
     }
 
 
-def _stage_table(stages: Sequence[dict[str, Any]], logs: Sequence[list[Record]]) -> str:
-    columns = [_stage_column(facts, log) for facts, log in zip(stages, logs, strict=True)]
-    names, *rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
-    return _table([names, ("---",) * len(names), *rows])
+def _shipped_values(shipped: dict[str, Any]) -> dict[str, str]:
+    (network,), healthy = shipped["networks"], shipped["healthy"]
+    return {
+        "sha256": network["sha256"],
+        "temperature": f"{network['temperature']:g}",
+        "coarse": f"{network['coarse']:g}",
+        "shipped_healthy_share": f"{healthy['share']:.1%}",
+        "shipped_healthy_flagged": str(len(healthy["flagged"])),
+        "shipped_healthy_count": str(healthy["photographs"]),
+        "shipped_aupr": f"{shipped['aupr_served']:.3f}",
+        "shipped_aupr_loss": f"{shipped['aupr_loss']:.4f}",
+    }
 
 
-def _stage_column(facts: dict[str, Any], log: list[Record]) -> dict[str, str]:
+def _run_row(name: str, facts: dict[str, Any], log: list[Record]) -> dict[str, str]:
     config, optimiser = facts["config"], facts["config"]["optimiser"]
     done = max((record["step"] for record in log), default=0)
+    crops = {
+        "annotated": optimiser["batch"],
+        "pseudo-labelled": config.get("pseudo_labels", {}).get("batch", 0),
+        "overview": config.get("overview", {}).get("batch", 0),
+        "healthy (grade 0)": config["healthy"]["batch"],
+        "unlabelled": config["unlabelled"]["batch"],
+    }
+    photographs = {
+        "annotated": len(facts["training"]),
+        "pseudo-labelled": facts.get("pseudo_labelled", 0),
+        "healthy": facts["healthy"],
+        "unlabelled": facts["unlabelled"],
+    }
     return {
-        "stage": config["name"],
+        "run": name,
         "starts from": config["network"]["start"],
         "steps": f"{done} of {optimiser['steps']}",
-        "crops per step": f"{optimiser['batch']} annotated, {config['healthy']['batch']} healthy (grade 0), "
-        f"{config['unlabelled']['batch']} unlabelled; {optimiser['crop']} pixels",
-        "photographs": f"{len(facts['training'])} annotated, {facts['healthy']} healthy, "
-        f"{facts['unlabelled']} unlabelled",
-        "optimiser": f"AdamW, one cycle up to {optimiser['learning_rate']:g}, seed {optimiser['seed']}",
+        f"crops per step, {optimiser['crop']} pixels": _counts(crops),
+        "photographs": _counts(photographs),
+        "peak learning rate": f"{optimiser['learning_rate']:g}",
+        "seed": str(optimiser["seed"]),
         "hours": f"{trained_seconds(log) / 3600:.1f}",
-        "machine": f"{facts['machine']}, torch {facts['torch']}",
     }
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 def _figure_values(evaluation: dict[str, Any]) -> dict[str, str]:
@@ -87,13 +128,11 @@ def _figure_values(evaluation: dict[str, Any]) -> dict[str, str]:
         for p in evaluation["photographs"]
     )
     return {
-        "step": str(evaluation["weights"]["step"]),
-        "sha256": evaluation["weights"]["sha256"],
-        "temperature": f"{evaluation['weights']['temperature']:g}",
         "threshold": f"{evaluation['threshold']:g}",
         "minimum_area": f"{evaluation['minimum_area_grid_px']:g}",
         "precision": evaluation["precision"],
         "count": str(len(evaluation["photographs"])),
+        "folds": str(len(evaluation["networks"])),
         **{
             name: f"{evaluation[name]:.3f}"
             for name in ("aupr_served", "aupr_float", "dice", "median_dice", "iou", "median_iou")
@@ -111,8 +150,8 @@ def _figure_values(evaluation: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _choice_values(evaluation: dict[str, Any], selection: dict[str, Any]) -> dict[str, str]:
-    points, chosen = selection["sweep"]["points"], selection["sweep"]["chosen"]
+def _choice_values(evaluation: dict[str, Any]) -> dict[str, str]:
+    points, chosen = evaluation["sweep"]["points"], evaluation["sweep"]["chosen"]
     threshold, area = evaluation["threshold"], evaluation["minimum_area_grid_px"]
     reached = chosen["flagged_share"] <= MAXIMUM_HEALTHY_SHARE
     fitted = (
@@ -123,11 +162,19 @@ def _choice_values(evaluation: dict[str, Any], selection: dict[str, Any]) -> dic
             f"{p['aupr_8bit']:.4f}",
             f"{p['aupr_float']:.4f}",
         )
-        for p in selection["temperature_fit"]["points"]
+        for p in evaluation["temperature_fit"]["points"]
     )
+    across = evaluation["sweep"]["across_folds"]
     return {
+        "across_choices": ", ".join(f"{t:g} and {a:g}" for t, a in across["choices"]),
+        "across_dice": f"{across['dice']:.3f}",
+        "across_sensitivity": f"{across['sensitivity']:.3f}",
+        "across_false": f"{across['false_per_image']:.1f}",
+        "across_flagged": f"{across['flagged_share']:.1%}",
         "limit": f"{MAXIMUM_HEALTHY_SHARE:.0%}",
         "reach": "" if reached else " (no setting did, so this is the best Dice of all)",
+        "likeliest": f"{evaluation['temperature_fit']['likeliest']:g}",
+        "maximum_loss": f"{MAXIMUM_LOSS:g}",
         "temperatures": _table(fitted),
         "thresholds": _table(_sweep_row(p["threshold"], p) for p in points if p["minimum_area_grid_px"] == area),
         "areas": _table(_sweep_row(p["minimum_area_grid_px"], p) for p in points if p["threshold"] == threshold),

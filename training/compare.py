@@ -18,12 +18,13 @@ BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One run: its figures on the photographs it held out, its log and its cost."""
+    """One run: its figures on the photographs it held out, its log, and the hours of training and of pre-training."""
 
     aupr: float
     dice: float
     log: list[Record]
     hours: float
+    pretraining_hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,18 @@ def _plot(arms: Sequence[Arm], images: Path) -> None:
 
 
 def read_arms(folder: Path) -> list[Arm]:
-    """Every run under ``folder`` that was evaluated, grouped and sorted by name and number of labels."""
+    """Every run under ``folder`` that was evaluated, grouped and sorted by name and number of labels.
+
+    The log of the pre-training that it starts from is looked for in the folder of that name.
+    """
     groups: dict[tuple[str, int], list[Fold]] = {}
     for path in sorted(folder.rglob(EVALUATION)):
         facts, figures = read_json(path.parent / FACTS_NAME), read_json(path)
         log = read_log(path.parent / LOG_NAME)
-        fold = Fold(figures["aupr_served"], figures["dice"], log, trained_seconds(log) / 3600)
+        encoder = Path(facts["config"]["network"]["start"]).parent.name
+        pretraining = read_log(folder / encoder / LOG_NAME) if encoder else []
+        hours = [trained_seconds(records) / 3600 for records in (log, pretraining)]
+        fold = Fold(figures["aupr_served"], figures["dice"], log, *hours)
         groups.setdefault((facts["config"]["name"], len(facts["training"])), []).append(fold)
     if not groups:
         raise RunError(f"no evaluated run under {folder}: each needs run.json, log.jsonl and {EVALUATION}")
@@ -79,11 +86,13 @@ def read_arms(folder: Path) -> list[Arm]:
 def comparison_table(arms: Sequence[Arm]) -> str:
     """Mean and standard deviation over folds, best AUPR first."""
     ranked = sorted(arms, key=lambda arm: -_mean([f.aupr for f in arm.folds]))
-    rows = ["| run | annotated | folds | AUPR | Dice | hours per fold |", "|---|---|---|---|---|---|"]
+    columns = ("run", "annotated", "folds", "AUPR", "Dice", "hours per fold", "hours of pre-training")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for arm in ranked:
-        hours = _mean([f.hours for f in arm.folds])
+        hours = [_mean(values) for values in ([f.hours for f in arm.folds], [f.pretraining_hours for f in arm.folds])]
         aupr, dice = (_spread(values) for values in ([f.aupr for f in arm.folds], [f.dice for f in arm.folds]))
-        rows.append(f"| {arm.name} | {arm.annotated} | {len(arm.folds)} | {aupr} | {dice} | {hours:.2f} |")
+        cost = " | ".join(f"{value:.2f}" for value in hours)
+        rows.append(f"| {arm.name} | {arm.annotated} | {len(arm.folds)} | {aupr} | {dice} | {cost} |")
     return "\n".join(rows)
 
 

@@ -11,6 +11,9 @@ from training.errors import ConfigError
 
 _T = TypeVar("_T")
 
+COARSE = 4
+"""Grid pixels on each side that are one pixel of the second look (ServedConfig.coarse)."""
+
 
 def _require(condition: object, message: str) -> None:
     if not condition:
@@ -101,12 +104,61 @@ class HealthyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PseudoLabelConfig:
+    """Graded photographs whose masks trained networks drew, ``batch`` crops of them in each step.
+
+    ``masks``: the folder that ``pseudo-label`` wrote; ``{fold}`` stands for the fold, as in NetworkConfig.start.
+    """
+
+    batch: int = 0
+    masks: str = ""
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 0, "pseudo_labels.batch must not be negative")
+        _require(self.batch == 0 or self.masks, "pseudo_labels.batch needs pseudo_labels.masks, a folder")
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewConfig:
+    """Mosaics of whole annotated photographs at the resolution of the second look, ``batch`` of them in each step."""
+
+    batch: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 0, "overview.batch must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """``bleeding``: share of the annotated crops that get a large bleeding painted in, 0 to 1."""
+
+    bleeding: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.bleeding <= 1, f"augment.bleeding must be between 0 and 1, not {self.bleeding}")
+
+
+@dataclass(frozen=True, slots=True)
 class LossConfig:
     """Weights of the tasks. The first class is the one served; the others help the shared features."""
 
     auxiliary: float = 0.3
     reconstruction: float = 0.1
     landmarks: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ServedConfig:
+    """What the exported graph does beyond the network.
+
+    ``coarse``: weight of the logits of a second look at a quarter of the resolution, added to those of the first. It
+    sees bleedings that are larger than what the network takes in at full resolution. 0: no second look.
+    """
+
+    coarse: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.coarse >= 0, f"served.coarse must not be negative: {self.coarse}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +198,18 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     healthy: HealthyConfig = field(default_factory=HealthyConfig)
     unlabelled: UnlabelledConfig = field(default_factory=UnlabelledConfig)
+    pseudo_labels: PseudoLabelConfig = field(default_factory=PseudoLabelConfig)
+    overview: OverviewConfig = field(default_factory=OverviewConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    served: ServedConfig = field(default_factory=ServedConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
+
+    def __post_init__(self) -> None:
+        fits = self.served.coarse == 0 or self.data.grid % (32 * COARSE) == 0
+        _require(fits, f"served.coarse needs a data.grid that is a multiple of {32 * COARSE}, not {self.data.grid}")
+        tiles = self.overview.batch == 0 or self.optimiser.crop * COARSE % self.data.grid == 0
+        _require(tiles, f"overview.batch needs an optimiser.crop that is a multiple of data.grid / {COARSE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +242,17 @@ def load_config(path: Path, kind: type[_T]) -> _T:
 
 
 def for_fold(config: TrainConfig, fold: int | None) -> TrainConfig:
-    """``config`` with the fold's own starting point. Raises ConfigError where one is needed and no fold was chosen."""
-    start = config.network.start
-    if "{fold}" not in start:
-        return config
-    if fold is None:
-        raise ConfigError(f"{config.name} starts from {start}: choose a fold (--fold)")
+    """``config`` with the fold's own paths. Raises ConfigError where one is needed and no fold was chosen."""
+
+    def own(path: str) -> str:
+        if fold is None and "{fold}" in path:
+            raise ConfigError(f"{config.name} reads {path}: choose a fold (--fold)")
+        return path.replace("{fold}", str(fold))
+
     return dataclasses.replace(
-        config, network=dataclasses.replace(config.network, start=start.replace("{fold}", str(fold)))
+        config,
+        network=dataclasses.replace(config.network, start=own(config.network.start)),
+        pseudo_labels=dataclasses.replace(config.pseudo_labels, masks=own(config.pseudo_labels.masks)),
     )
 
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from tqdm import tqdm
 
 from segserve_server.imaging.lesions import BoolArray
 from segserve_server.imaging.metrics import (
@@ -17,9 +17,7 @@ from segserve_server.imaging.metrics import (
 )
 from segserve_server.imaging.pipeline import postprocess
 from segserve_server.imaging.settings import PostprocessSettings
-from training.idrid import LESIONS, AnnotatedPhotograph
-from training.predictions import Float32Array, Prediction, float_in_photo
-from training.served_graph import ReferenceEngine, sigmoid
+from training.predictions import Examined, Float32Array, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +73,18 @@ class Evaluation:
         return self.lesions.false / len(self.photographs)
 
 
-def truth_of(photograph: AnnotatedPhotograph, prediction: Prediction) -> BoolArray:
-    """The served class's annotation, bool [height, width]."""
-    shape = (prediction.geometry.height, prediction.geometry.width)
-    return photograph.mask(LESIONS[0], shape=shape)
-
-
-def evaluate(
-    photographs: Sequence[AnnotatedPhotograph],
-    predictions: Sequence[Prediction],
-    *,
-    reference: ReferenceEngine,
-    settings: PostprocessSettings,
-) -> Evaluation:
-    """Compare predictions with annotations, one photograph's full-size masks in memory at a time."""
+def evaluate(examined: Sequence[Examined], settings: PostprocessSettings) -> Evaluation:
+    """Compare predictions with annotations, pooled over all photographs."""
     histogram, overlap, lesions = LevelHistogram.empty(), Overlap(), LesionCounts()
     figures = []
     float_parts: list[tuple[Float32Array, BoolArray]] = []
-    for photograph, prediction in zip(photographs, predictions, strict=True):
-        truth = truth_of(photograph, prediction)
+    for one in tqdm(examined, desc="evaluate", unit="photo", disable=None):
+        truth, prediction = one.truth(), one.prediction
         histogram += LevelHistogram.of(prediction.probability_in_photo(), truth)
-        probability = sigmoid(reference.logits(prediction.image)[0] / np.float32(reference.facts.temperature))
-        float_parts.append((float_in_photo(probability, prediction.geometry), truth))
+        float_parts.append((one.float_probability_in_photo(), truth))
         mask = postprocess(prediction.probability, prediction.geometry, settings)[0].mask()
         own, counts = Overlap.of(mask, truth), count_lesions(mask, truth)
-        figures.append(PhotographFigures(photograph.stem, own.dice, own.iou, counts))
+        figures.append(PhotographFigures(prediction.stem, own.dice, own.iou, counts))
         overlap, lesions = overlap + own, lesions + counts
     return Evaluation(
         aupr_served=histogram.average_precision(),
@@ -111,7 +96,7 @@ def evaluate(
         lesions=lesions,
         calibration_error=histogram.expected_calibration_error(),
         reliability=histogram.reliability(),
-        photographs=tuple(figures),
+        photographs=tuple(sorted(figures, key=lambda f: f.stem)),
     )
 
 

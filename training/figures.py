@@ -7,7 +7,7 @@ from typing import Any
 
 from training.errors import RunError
 from training.evaluation import Evaluation, HealthyFigures
-from training.sweep import SweepPoint
+from training.sweep import AcrossFolds, SweepPoint
 from training.temperature import TemperatureFit
 
 _SHOWN_THRESHOLDS = 6  # of the sweep's table, around the chosen one
@@ -65,13 +65,13 @@ def evaluation_table(evaluation: Evaluation, healthy: HealthyFigures | None) -> 
 def temperature_table(fit: TemperatureFit) -> str:
     """The fitted temperature beside others."""
     lines = ["temperature       NLL   calibration error   AUPR 8 bit   AUPR float"]
-    for index, p in enumerate(fit.points):
-        mark = "*" if index == 0 else " "
+    for p in fit.points:
+        mark = "*" if p.temperature == fit.chosen else " "
         lines.append(
             f"{p.temperature:>10.2f}{mark}{p.negative_log_likelihood:>10.5f}{p.calibration_error:>20.5f}"
             f"{p.aupr_8bit:>13.4f}{p.aupr_float:>13.4f}"
         )
-    return "\n".join([*lines, "* the likeliest"])
+    return "\n".join([*lines, "the first is the likeliest; * chosen"])
 
 
 def sweep_table(points: list[SweepPoint], chosen: SweepPoint) -> str:
@@ -86,3 +86,13 @@ def sweep_table(points: list[SweepPoint], chosen: SweepPoint) -> str:
                 f"{p.false_per_image:>14.2f}{p.flagged_share:>18.4f}"
             )
     return "\n".join([*lines, "* chosen"])
+
+
+def across_table(across: AcrossFolds) -> str:
+    """What choosing on the other folds gives on each held-out one."""
+    chosen = ", ".join(f"{threshold:g} and {area:g}" for threshold, area in across.choices)
+    return (
+        f"threshold and area chosen on the other folds ({chosen}): Dice {across.dice:.4f}, "
+        f"sensitivity {across.sensitivity:.4f}, {across.false_per_image:.2f} false/photo, "
+        f"grade 0 flagged {across.flagged_share:.4f}"
+    )

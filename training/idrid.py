@@ -17,6 +17,10 @@ LESIONS = ("HE", "MA", "EX", "SE", "OD")
 
 DISC = "OD"
 
+LANDMARKS = ("disc", "fovea")
+"""Points whose place the graded photographs' table gives: the centres of the optic disc and of the fovea."""
+
+_FIRST_GRADE_WITH_HAEMORRHAGES = 2
 _PUBLISHED_MASKS = {
     "HE": "*. Haemorrhages",
     "MA": "*. Microaneurysms",
@@ -117,6 +121,14 @@ def list_graded(root: Path) -> list[GradedPhotograph]:
     if not found:
         raise DataError(f"no graded photographs under {root}; 'B. Disease Grading' or graded/ is needed for this")
     return sorted(found, key=lambda p: p.stem)
+
+
+def list_unannotated(root: Path) -> list[GradedPhotograph]:
+    """Graded photographs that may show haemorrhages (grade 2 and up) and are no copy of an annotated one, sorted.
+
+    Grade 1 is microaneurysms only, by definition (ICDR; Wilkinson et al., Ophthalmology 110, 2003).
+    """
+    return [p for p in list_graded(root) if p.grade >= _FIRST_GRADE_WITH_HAEMORRHAGES and not p.same_as]
 
 
 def leave_out_copies(graded: Iterable[GradedPhotograph], held_out: Iterable[str]) -> list[GradedPhotograph]:

@@ -1,6 +1,6 @@
 """Plots for the model card and for watching a run, as PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,26 @@ from training.run_log import Record
 
 _SIZE = (7.0, 3.6)
 _DPI = 110
-_LOSS, _AUPR = "#4363d8", "#e6194b"
+_BLUE = "#4363d8"
 
 mpl.use("agg")
 
 
-def plot_log(records: Sequence[Record], output: Path) -> None:
-    """Loss, and AUPR of the held-out photographs where it was measured, over steps. Raises RunError without records."""
-    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
-    if not losses:
-        raise RunError("the run's log holds no loss yet: nothing to plot")
+def plot_logs(logs: Mapping[str, list[Record]], output: Path) -> None:
+    """Loss and, where photographs are held out, AUPR over the steps of each run, by its name."""
     figure = Figure(figsize=_SIZE, layout="constrained")
-    axis = figure.subplots()
-    axis.plot(*zip(*losses, strict=True), color=_LOSS)
-    axis.set(xlabel="step", ylabel="training loss", yscale="log")
-    validated = [(r["step"], r["validation_aupr"]) for r in records if "validation_aupr" in r]
-    if validated:
-        other = axis.twinx()
-        other.plot(*zip(*validated, strict=True), color=_AUPR, marker="o")
-        other.set(ylabel="AUPR of held-out photographs (model grid)", ylim=(0, 1))
+    left, right = figure.subplots(1, 2)
+    for name, records in logs.items():
+        losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+        if not losses:
+            raise RunError(f"the log of {name} holds no loss yet: nothing to plot")
+        (line,) = left.plot(*zip(*losses, strict=True), label=name)
+        validated = [(r["step"], r["validation_aupr"]) for r in records if "validation_aupr" in r]
+        if validated:
+            right.plot(*zip(*validated, strict=True), color=line.get_color(), marker="o", label=name)
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    left.legend(fontsize="small")
+    right.set(xlabel="step", ylabel="AUPR of held-out photographs (model grid)", ylim=(0, 1))
     _save(figure, output)
 
 
@@ -40,10 +41,10 @@ def plot_reliability(bins: Sequence[dict[str, Any]], output: Path) -> None:
     figure = Figure(figsize=_SIZE, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    left.plot([b["mean_probability"] for b in bins], [b["observed_share"] for b in bins], color=_LOSS, marker="o")
+    left.plot([b["mean_probability"] for b in bins], [b["observed_share"] for b in bins], color=_BLUE, marker="o")
     left.set(xlabel="mean probability", ylabel="annotated share", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     middles = [(b["lower"] + b["upper"]) / 2 for b in bins]
-    right.bar(middles, [b["pixels"] for b in bins], width=0.09, color=_LOSS)
+    right.bar(middles, [b["pixels"] for b in bins], width=0.09, color=_BLUE)
     right.set(xlabel="probability", ylabel="pixels", yscale="log", xlim=(0, 1))
     _save(figure, output)
 

@@ -16,12 +16,12 @@ from torch.nn import functional
 from segserve_server.imaging.settings import PreprocessSettings
 from training.batches import contrastive_batch
 from training.config import PretrainConfig
-from training.idrid import leave_out_copies, list_annotated, list_graded
+from training.idrid import list_graded
 from training.loop import autocast, copy_module, run_task, update_average
 from training.network import SegmentationNetwork, start_network
 from training.run_log import Record
 from training.samples import UnlabelledSample, load_unlabelled
-from training.split import split_healthy, split_stems
+from training.split import split_healthy
 from training.workers import Worker, join_workers
 
 
@@ -104,14 +104,14 @@ class ContrastTask:
         self._next = state["next"]
 
 
-def pretrain(config: PretrainConfig, *, data: Path, output: Path, fold: int | None = None) -> Path:
+def pretrain(config: PretrainConfig, *, data: Path, output: Path) -> Path:
     """Pre-train or go on; returns the checkpoint.
 
-    Not looked at: copies of annotated photographs that are held out, and the healthy ones that only check.
+    Not looked at: copies of annotated photographs, so that one encoder serves every fold, and the healthy photographs
+    that only check.
     """
     cv2.setNumThreads(1)
-    split = split_stems([p.stem for p in list_annotated(data)], config.data, fold=fold)
-    graded = leave_out_copies(list_graded(data), split.validation)
+    graded = [p for p in list_graded(data) if not p.same_as]
     checking = split_healthy(graded, config.data).validation
     photographs = [p for p in graded if p.stem not in checking]
     settings = PreprocessSettings(grid=config.data.grid)

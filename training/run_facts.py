@@ -19,7 +19,8 @@ _CPU_INFO = Path("/proc/cpuinfo")
 class RunFacts:
     """``fold``: the part held out by cross-validation, or None for the configuration's own split.
 
-    ``healthy``, ``unlabelled``: how many graded photographs taught what a healthy eye looks like, and reconstruction.
+    ``healthy``, ``unlabelled``, ``pseudo_labelled``: how many graded photographs taught what a healthy eye looks like,
+    reconstruction, and what other networks had marked in them.
     """
 
     config: TrainConfig
@@ -30,10 +31,18 @@ class RunFacts:
     validation: tuple[str, ...]
     healthy: int
     unlabelled: int
+    pseudo_labelled: int
 
 
 def write_run_facts(
-    output: Path, config: TrainConfig, *, split: Split, fold: int | None, healthy: int, unlabelled: int
+    output: Path,
+    config: TrainConfig,
+    *,
+    split: Split,
+    fold: int | None,
+    healthy: int,
+    unlabelled: int,
+    pseudo_labelled: int,
 ) -> None:
     """Write ``run.json`` into the run's folder."""
     facts = RunFacts(
@@ -45,6 +54,7 @@ def write_run_facts(
         validation=split.validation,
         healthy=healthy,
         unlabelled=unlabelled,
+        pseudo_labelled=pseudo_labelled,
     )
     output.mkdir(parents=True, exist_ok=True)
     (output / FILE_NAME).write_text(json.dumps(dataclasses.asdict(facts), indent=1) + "\n", encoding="utf-8")

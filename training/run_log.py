@@ -33,15 +33,6 @@ def trained_seconds(records: list[Record]) -> float:
     return sum(now for now, after in pairwise([*seconds, 0.0]) if after < now)
 
 
-def join_logs(logs: list[list[Record]]) -> list[Record]:
-    """The logs of runs that went on from each other as one, steps counted on."""
-    joined: list[Record] = []
-    for log in logs:
-        before = joined[-1]["step"] if joined else 0
-        joined += [record | {"step": record["step"] + before} for record in log]
-    return joined
-
-
 def rewind_log(path: Path, step: int) -> None:
     """Drop what lies after ``step``: a run that goes on from its checkpoint will write it again."""
     kept = [record for record in read_log(path) if record["step"] <= step]

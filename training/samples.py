@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -12,6 +14,7 @@ from segserve_server.imaging.geometry import Geometry
 from segserve_server.imaging.pipeline import preprocess
 from segserve_server.imaging.resample import photo_to_model
 from segserve_server.imaging.settings import PreprocessSettings
+from training.errors import DataError
 from training.idrid import LESIONS, AnnotatedPhotograph, GradedPhotograph
 
 Float64Array = npt.NDArray[np.float64]
@@ -49,6 +52,34 @@ def load_samples(photographs: Iterable[AnnotatedPhotograph], settings: Preproces
         masks = [mask_on_grid(photograph, lesion, seen.geometry) for lesion in LESIONS]
         samples.append(Sample(photograph.stem, seen.pixels, np.stack(masks, axis=2)))
     return samples
+
+
+def load_pseudo_labelled(
+    photographs: Iterable[GradedPhotograph], settings: PreprocessSettings, masks: Path
+) -> list[Sample]:
+    """Graded photographs with the masks that ``pseudo-label`` drew on the model grid, in the order given."""
+    samples = []
+    for photograph in tqdm(list(photographs), desc="preprocess pseudo-labelled", unit="photo", disable=None):
+        seen = preprocess(photograph.image.read_bytes(), settings)
+        drawn = [read_pseudo_label(masks, lesion, photograph.stem, grid=settings.grid) for lesion in LESIONS]
+        samples.append(Sample(photograph.stem, seen.pixels, np.stack(drawn, axis=2)))
+    return samples
+
+
+def pseudo_label_path(masks: Path, lesion: str, stem: str) -> Path:
+    """Where the mask of one structure lies: grey PNG of the model grid, 255 x probability."""
+    return masks / lesion / f"{stem}.png"
+
+
+def read_pseudo_label(masks: Path, lesion: str, stem: str, *, grid: int) -> UInt8Array:
+    """One mask, uint8 [grid, grid]. Raises DataError where it is missing or of another grid."""
+    path = pseudo_label_path(masks, lesion, stem)
+    values = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.exists() else None
+    if values is None:
+        raise DataError(f"{path} is no mask: draw them with python -m training pseudo-label")
+    if values.shape != (grid, grid):
+        raise DataError(f"{path} has {values.shape[1]} x {values.shape[0]} pixels, the model grid {grid} x {grid}")
+    return values.astype(np.uint8, copy=False)
 
 
 def load_unlabelled(photographs: Iterable[GradedPhotograph], settings: PreprocessSettings) -> list[UnlabelledSample]:

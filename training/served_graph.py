@@ -15,7 +15,7 @@ from training.errors import RunError
 
 Float32Array = npt.NDArray[np.float32]
 
-TEMPERATURE_KEY = "temperature"
+TEMPERATURE_KEY, COARSE_KEY = "temperature", "coarse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class GraphFacts:
     run: str
     step: int
     temperature: float
+    coarse: float
 
 
 class ReferenceEngine:
@@ -40,13 +41,14 @@ class ReferenceEngine:
         graph = onnx.load(weights)
         properties = {entry.key: entry.value for entry in graph.metadata_props}
         sigmoids = [node for node in graph.graph.node if node.op_type == "Sigmoid"]
-        if TEMPERATURE_KEY not in properties or not sigmoids:
+        if not {TEMPERATURE_KEY, COARSE_KEY} <= set(properties) or not sigmoids:
             raise RunError(f"{weights} was not written by python -m training export")
         self.facts = GraphFacts(
             sha256=sha256_of_file(weights),
             run=properties["run"],
             step=int(properties["step"]),
             temperature=float(properties[TEMPERATURE_KEY]),
+            coarse=float(properties[COARSE_KEY]),
         )
         self._logits = sigmoids[-1].input[0]
         graph.graph.output.append(onnx.helper.make_tensor_value_info(self._logits, onnx.TensorProto.FLOAT, None))

@@ -1,19 +1,18 @@
 """Threshold and minimum lesion area: what each pair of them would report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from segserve_server.imaging.decode import UInt8Array
 from segserve_server.imaging.lesions import BoolArray
 from segserve_server.imaging.metrics import LesionCounts, Overlap
 from segserve_server.imaging.settings import ClassSettings
-from training.evaluation import truth_of
-from training.idrid import AnnotatedPhotograph
-from training.predictions import Prediction
+from training.predictions import Examined, Prediction
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -60,43 +59,104 @@ class _Components:
         )
 
 
-def sweep(
-    photographs: Sequence[AnnotatedPhotograph],
-    predictions: Sequence[Prediction],
-    healthy: Sequence[Prediction],
-) -> list[SweepPoint]:
-    """Figures of every pair of THRESHOLDS and MINIMUM_AREAS, in that order."""
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Photographs at every one of THRESHOLDS, before lesions are dropped for their size.
+
+    ``annotated``: the reported lesions of each annotated photograph; ``healthy``: the largest one of each photograph
+    graded 0, in pixels of the model grid, 0 where there is none.
+    """
+
+    annotated: tuple[dict[float, _Components], ...]
+    healthy: tuple[dict[float, float], ...]
+
+    def __add__(self, other: "Swept") -> "Swept":
+        return Swept(self.annotated + other.annotated, self.healthy + other.healthy)
+
+    def at(self, threshold: float, minimum_area_grid_px: float) -> "SweepCounts":
+        """What these settings would report."""
+        counts = SweepCounts(healthy=len(self.healthy))
+        for photograph in self.annotated:
+            counts += SweepCounts(*photograph[threshold].at(minimum_area_grid_px), photographs=1)
+        flagged = sum(0 < largest[threshold] >= minimum_area_grid_px for largest in self.healthy)
+        return counts + SweepCounts(flagged=flagged)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCounts:
+    """Counts of one pair of settings; they add up over photographs."""
+
+    overlap: Overlap = field(default_factory=Overlap)
+    lesions: LesionCounts = field(default_factory=LesionCounts)
+    photographs: int = 0
+    healthy: int = 0
+    flagged: int = 0
+
+    def __add__(self, other: "SweepCounts") -> "SweepCounts":
+        return SweepCounts(
+            self.overlap + other.overlap,
+            self.lesions + other.lesions,
+            self.photographs + other.photographs,
+            self.healthy + other.healthy,
+            self.flagged + other.flagged,
+        )
+
+    def point(self, threshold: float, minimum_area_grid_px: float) -> SweepPoint:
+        """The figures of these counts."""
+        return SweepPoint(
+            threshold=threshold,
+            minimum_area_grid_px=minimum_area_grid_px,
+            dice=self.overlap.dice,
+            sensitivity=self.lesions.sensitivity,
+            false_per_image=self.lesions.false / self.photographs,
+            flagged_share=self.flagged / self.healthy if self.healthy else float("nan"),
+        )
+
+
+def sweep(examined: Sequence[Examined], healthy: Sequence[Prediction]) -> Swept:
+    """Every photograph at every threshold."""
     levels = {t: ClassSettings(name="sweep", color="#000000", threshold=t).threshold_level for t in THRESHOLDS}
-    found: dict[float, list[_Components]] = {t: [] for t in THRESHOLDS}
-    for photograph, prediction in zip(photographs, predictions, strict=True):
-        truth = truth_of(photograph, prediction)
+    annotated = []
+    for one in tqdm(examined, desc="sweep", unit="photo", disable=None):
+        truth = one.truth()
         count, labels = cv2.connectedComponents(truth.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-        probability = prediction.probability_in_photo()
-        for threshold, level in levels.items():
-            positive = probability >= level
-            found[threshold].append(
-                _components(positive, truth, labels.astype(np.int32, copy=False), count - 1, prediction.geometry.scale)
-            )
-    largest = {t: [_largest_area(p, level) for p in healthy] for t, level in levels.items()}
-    points = []
-    for threshold in THRESHOLDS:
-        for area in MINIMUM_AREAS:
-            overlap, lesions = Overlap(), LesionCounts()
-            for components in found[threshold]:
-                own, counts = components.at(area)
-                overlap, lesions = overlap + own, lesions + counts
-            flagged = sum(0 < size >= area for size in largest[threshold])
-            points.append(
-                SweepPoint(
-                    threshold=threshold,
-                    minimum_area_grid_px=area,
-                    dice=overlap.dice,
-                    sensitivity=lesions.sensitivity,
-                    false_per_image=lesions.false / len(photographs),
-                    flagged_share=flagged / len(healthy) if healthy else float("nan"),
-                )
-            )
-    return points
+        probability = one.prediction.probability_in_photo()
+        theirs = labels.astype(np.int32, copy=False)
+        scale = one.prediction.geometry.scale
+        annotated.append({t: _components(probability >= v, truth, theirs, count - 1, scale) for t, v in levels.items()})
+    largest = tuple({t: _largest_area(p, level) for t, level in levels.items()} for p in healthy)
+    return Swept(tuple(annotated), largest)
+
+
+def sweep_points(swept: Swept) -> list[SweepPoint]:
+    """Figures of every pair of THRESHOLDS and MINIMUM_AREAS, in that order."""
+    return [swept.at(t, area).point(t, area) for t in THRESHOLDS for area in MINIMUM_AREAS]
+
+
+@dataclass(frozen=True, slots=True)
+class AcrossFolds:
+    """Settings chosen anew for each fold on the other folds alone, and what all of them together report.
+
+    An unbiased guess at what the choice is worth. ``choices``: one (threshold, minimum area) per fold.
+    """
+
+    choices: tuple[tuple[float, float], ...]
+    dice: float
+    sensitivity: float
+    false_per_image: float
+    flagged_share: float
+
+
+def choose_across(folds: Sequence[Swept]) -> AcrossFolds:
+    """Choose for each fold on the others. Needs two folds or more."""
+    counts, choices = SweepCounts(), []
+    for index, held in enumerate(folds):
+        others = [fold for other, fold in enumerate(folds) if other != index]
+        best = choose(sweep_points(sum(others[1:], start=others[0])))
+        choices.append((best.threshold, best.minimum_area_grid_px))
+        counts += held.at(*choices[-1])
+    point = counts.point(float("nan"), float("nan"))
+    return AcrossFolds(tuple(choices), point.dice, point.sensitivity, point.false_per_image, point.flagged_share)
 
 
 def choose(points: Sequence[SweepPoint]) -> SweepPoint:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from segserve_server.imaging.metrics import LevelHistogram, average_precision
-from training.idrid import LESIONS, AnnotatedPhotograph
-from training.predictions import Float32Array, Prediction
+from training.idrid import LESIONS
+from training.predictions import Examined, Float32Array
 from training.samples import mask_on_grid
-from training.served_graph import ReferenceEngine, sigmoid
+from training.served_graph import sigmoid
 
 _LOWEST, _HIGHEST, _SEARCHES = 0.25, 16.0, 30
 _GOLDEN = (5**0.5 - 1) / 2
-TRIED = (1.0, 1.5, 2.0, 3.0, 4.0)
+TRIED = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0)
+MAXIMUM_LOSS = 0.005  # of AUPR, by eight bits on the model grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +33,36 @@ class TemperaturePoint:
 
 @dataclass(frozen=True, slots=True)
 class TemperatureFit:
-    """The likeliest temperature and, for comparison, TRIED; the fitted one comes first."""
+    """``likeliest``: the lowest negative log-likelihood; its figures come first in ``points``, then those of TRIED.
 
-    temperature: float
+    ``chosen``: the likeliest or, where eight bits lose more than MAXIMUM_LOSS with it, the next of TRIED above it that
+    lose less: faint pixels otherwise round to the same few levels.
+    """
+
+    likeliest: float
+    chosen: float
     points: tuple[TemperaturePoint, ...]
 
 
-def fit_temperature(
-    photographs: Sequence[AnnotatedPhotograph], predictions: Sequence[Prediction], reference: ReferenceEngine
-) -> TemperatureFit:
-    """Minimise the negative log-likelihood over all pixels of the model grid.
+def fit_temperature(examined: Sequence[Examined]) -> TemperatureFit:
+    """Minimise the negative log-likelihood over all pixels of the model grid, as far as eight bits allow.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
     """
-    logits = np.concatenate([reference.logits(p.image)[0].ravel() for p in predictions])
-    share = np.concatenate(
-        [
-            mask_on_grid(photograph, LESIONS[0], prediction.geometry).ravel()
-            for photograph, prediction in zip(photographs, predictions, strict=True)
-        ]
-    ).astype(np.float32)
+    logits = np.concatenate([one.logits.ravel() for one in examined])
+    masks = [mask_on_grid(one.photograph, LESIONS[0], one.prediction.geometry).ravel() for one in examined]
+    share = np.concatenate(masks).astype(np.float32)
     share /= 255
     best = likeliest_temperature(logits, share)
-    return TemperatureFit(best, tuple(_measure(logits, share, t) for t in (best, *TRIED)))
+    points = tuple(_measure(logits, share, t) for t in (best, *TRIED))
+    return TemperatureFit(best, choose_temperature(points), points)
+
+
+def choose_temperature(points: Sequence[TemperaturePoint]) -> float:
+    """See TemperatureFit; ``points``: the likeliest first. The likeliest where none loses little enough."""
+    likeliest = points[0].temperature
+    faithful = [p.temperature for p in points if p.aupr_float - p.aupr_8bit <= MAXIMUM_LOSS]
+    return min((t for t in faithful if t >= likeliest), default=likeliest)
 
 
 def likeliest_temperature(logits: Float32Array, share: Float32Array) -> float:

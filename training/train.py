@@ -11,16 +11,16 @@ from torch import Tensor
 
 from segserve_server.imaging.metrics import average_precision
 from segserve_server.imaging.settings import PreprocessSettings
-from training.batches import healthy_batch, labelled_batch, to_network_input, unlabelled_batch
+from training.batches import Source, healthy_batch, labelled_batch, overview_batch, to_network_input, unlabelled_batch
 from training.config import TrainConfig, for_fold
 from training.errors import ConfigError
-from training.idrid import leave_out_copies, list_annotated, list_graded
+from training.idrid import leave_out_copies, list_annotated, list_graded, list_unannotated
 from training.loop import autocast, copy_module, run_task, update_average
 from training.losses import multitask_loss, unlabelled_loss
 from training.network import SegmentationNetwork, start_network, upsample
 from training.run_facts import write_run_facts
 from training.run_log import Record
-from training.samples import Sample, UnlabelledSample, load_samples, load_unlabelled
+from training.samples import Sample, UnlabelledSample, load_pseudo_labelled, load_samples, load_unlabelled
 from training.split import split_healthy, split_stems
 from training.workers import Worker, join_workers
 
@@ -36,6 +36,7 @@ class SegmentationTask:
         *,
         training: Sequence[Sample],
         validation: Sequence[Sample],
+        pseudo_labelled: Sequence[Sample],
         healthy: Sequence[UnlabelledSample],
         unlabelled: Sequence[UnlabelledSample],
         worker: Worker,
@@ -43,7 +44,7 @@ class SegmentationTask:
         torch.manual_seed(config.optimiser.seed)
         self._config = config
         self._training, self._validation = training, validation
-        self._healthy, self._unlabelled = healthy, unlabelled
+        self._pseudo_labelled, self._healthy, self._unlabelled = pseudo_labelled, healthy, unlabelled
         self._worker = worker
         network = SegmentationNetwork(config.network)
         start_network(network, config.network.start)
@@ -51,14 +52,28 @@ class SegmentationTask:
         self._average = copy_module(self.module)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Images (annotated, healthy, unlabelled), masks of the first of them, heat maps of the last."""
+        """Images (annotated, pseudo-labelled, overviews, healthy, unlabelled), masks of the first three, heat maps."""
         config, worker = self._config, self._worker
-        images, masks = labelled_batch(self._training, config.optimiser, step=step, worker=worker)
-        healthy = healthy_batch(self._healthy, config.optimiser, size=config.healthy.batch, step=step, worker=worker)
-        unlabelled, heat_maps = unlabelled_batch(
-            self._unlabelled, config.optimiser, size=config.unlabelled.batch, step=step, worker=worker
+        optimiser, augment = config.optimiser, config.augment
+        annotated = labelled_batch(self._training, optimiser, augment, size=optimiser.batch, step=step, worker=worker)
+        pseudo_labelled = labelled_batch(
+            self._pseudo_labelled,
+            optimiser,
+            augment,
+            size=config.pseudo_labels.batch,
+            step=step,
+            worker=worker,
+            source=Source.PSEUDO_LABELLED,
         )
-        return torch.cat([images, healthy, unlabelled]), masks, heat_maps
+        overviews = overview_batch(
+            self._training, optimiser, augment, size=config.overview.batch, step=step, worker=worker
+        )
+        healthy = healthy_batch(self._healthy, optimiser, size=config.healthy.batch, step=step, worker=worker)
+        unlabelled, heat_maps = unlabelled_batch(
+            self._unlabelled, optimiser, size=config.unlabelled.batch, step=step, worker=worker
+        )
+        images, masks = zip(annotated, pseudo_labelled, overviews, strict=True)
+        return torch.cat([*images, healthy, unlabelled]), torch.cat(masks), heat_maps
 
     def loss(self, module: torch.nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """One pass over all crops, then each kind's own losses."""
@@ -116,13 +131,23 @@ def train(config: TrainConfig, *, data: Path, output: Path, fold: int | None = N
     halves = split_healthy(graded, config.data)
     healthy = [p for p in graded if p.stem in halves.training] if config.healthy.batch else []
     unlabelled = [p for p in graded if p.stem not in halves.validation] if config.unlabelled.batch else []
+    pseudo_labelled = list_unannotated(data) if config.pseudo_labels.batch else []
     with join_workers() as worker:
         if worker.leads:
-            write_run_facts(output, config, split=split, fold=fold, healthy=len(healthy), unlabelled=len(unlabelled))
+            write_run_facts(
+                output,
+                config,
+                split=split,
+                fold=fold,
+                healthy=len(healthy),
+                unlabelled=len(unlabelled),
+                pseudo_labelled=len(pseudo_labelled),
+            )
         task = SegmentationTask(
             config,
             training=load_samples([p for p in photographs if p.stem in split.training], settings),
             validation=load_samples([p for p in photographs if p.stem in split.validation], settings),
+            pseudo_labelled=load_pseudo_labelled(pseudo_labelled, settings, Path(config.pseudo_labels.masks)),
             healthy=load_unlabelled(healthy, settings),
             unlabelled=load_unlabelled(unlabelled, settings),
             worker=worker,

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from training.config import (
+    AugmentConfig,
     DataConfig,
     HealthyConfig,
     LoggingConfig,
     NetworkConfig,
     OptimiserConfig,
+    ServedConfig,
     TrainConfig,
     UnlabelledConfig,
 )
@@ -39,6 +41,10 @@ crop = 64
 batch = 1
 [unlabelled]
 batch = 2
+[augment]
+bleeding = 0.5
+[served]
+coarse = 0.25
 [logging]
 log_every = 1
 checkpoint_every = 2
@@ -99,6 +105,8 @@ def config() -> TrainConfig:
         optimiser=OptimiserConfig(steps=12, batch=2, crop=64),
         healthy=HealthyConfig(batch=1),
         unlabelled=UnlabelledConfig(batch=2),
+        augment=AugmentConfig(bleeding=0.5),
+        served=ServedConfig(coarse=0.25),
         logging=LoggingConfig(log_every=1, checkpoint_every=2, validate_every=6),
     )
 
@@ -117,6 +125,17 @@ def weights(config: TrainConfig, finished_run: Path, tmp_path_factory: pytest.Te
     output = tmp_path_factory.mktemp("weights") / "model.onnx"
     export(finished_run / "checkpoint.pt", config, output=output, temperature=1.5)
     return output
+
+
+@pytest.fixture(scope="session")
+def fold_runs(config: TrainConfig, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run of each fold and its weights in half precision."""
+    runs = tmp_path_factory.mktemp("folds")
+    for fold in (1, 2, 3):
+        run = runs / f"tiny-fold{fold}"
+        checkpoint = train(config, data=data, output=run, fold=fold)
+        export(checkpoint, config, output=run / "weights.onnx", temperature=1.5, half=True)
+    return runs
 
 
 @pytest.fixture(scope="session")

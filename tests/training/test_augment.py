@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.augment import random_crop, random_landmark_crop, random_view
+from training.augment import random_crop, random_landmark_crop, random_overview, random_view
 from training.samples import Sample, UnlabelledSample
 
 GRID, CROP = 128, 64
@@ -48,3 +48,27 @@ def test_two_views_of_a_photograph_differ() -> None:
     first, second = (random_view(_image(), crop=CROP, rng=rng) for _ in range(2))
     assert first.shape == (CROP, CROP, 3)
     assert not np.array_equal(first, second)
+
+
+def test_an_overview_tiles_whole_photographs_with_their_masks() -> None:
+    masks = np.zeros((GRID, GRID, 5), np.uint8)
+    masks[32:96, 32:96, 0] = 255
+    image = np.full((GRID, GRID, 3), 120, np.uint8)
+    image[32:96, 32:96] = 30
+    samples = [Sample("s", image, masks), Sample("t", image, masks)]
+    for seed in range(5):
+        mosaic, drawn = random_overview(samples, 1, crop=CROP, rng=np.random.default_rng(seed))
+        assert (mosaic.shape, drawn.shape) == ((CROP, CROP, 3), (CROP, CROP, 5))
+        for rows in (slice(0, CROP // 2), slice(CROP // 2, CROP)):
+            for columns in (slice(0, CROP // 2), slice(CROP // 2, CROP)):
+                tile, lesion = mosaic[rows, columns], drawn[rows, columns, 0]
+                assert (lesion == 255).any(), "each tile shows the middle of its photograph"
+                assert tile[lesion == 255].mean() < tile[(lesion == 0) & (tile.max(axis=2) > 0)].mean()
+
+
+def test_overviews_get_bleedings_too() -> None:
+    sample = Sample("s", np.full((GRID, GRID, 3), 160, np.uint8), np.zeros((GRID, GRID, 5), np.uint8))
+    _, without = random_overview([sample], 0, crop=CROP, rng=np.random.default_rng(1))
+    _, painted = random_overview([sample], 0, crop=CROP, rng=np.random.default_rng(1), bleeding=1.0)
+    assert not without.any()
+    assert painted[:, :, 0].any()

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from training.config import MocoConfig, NetworkConfig, PretrainConfig, TrainConfig, for_fold, load_config
+from training.config import (
+    MocoConfig,
+    NetworkConfig,
+    PretrainConfig,
+    PseudoLabelConfig,
+    TrainConfig,
+    for_fold,
+    load_config,
+)
 from training.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").rglob("*.toml"))
@@ -33,6 +41,13 @@ def test_the_configurations_in_the_repository_are_valid(path: Path) -> None:
         ('name = "x"\n[optimiser]\nsteps = 0', "must be positive"),
         ('name = "x"\n[optimiser]\ncrop = 100', "multiple of 32"),
         ('name = "x"\n[data]\nfolds = 1', "2 or more"),
+        ('name = "x"\n[augment]\nbleeding = 1.5', "between 0 and 1"),
+        ('name = "x"\n[served]\ncoarse = -1.0', "must not be negative"),
+        ('name = "x"\n[data]\ngrid = 96\n[served]\ncoarse = 0.3', "multiple of 128"),
+        ('name = "x"\n[pseudo_labels]\nbatch = 1', "needs pseudo_labels.masks"),
+        ('name = "x"\n[pseudo_labels]\nbatch = -1', "must not be negative"),
+        ('name = "x"\n[overview]\nbatch = -1', "must not be negative"),
+        ('name = "x"\n[optimiser]\ncrop = 224\n[overview]\nbatch = 1', "multiple of data.grid / 4"),
         ("name =", "not valid TOML"),
     ],
 )
@@ -53,9 +68,11 @@ def test_the_queue_holds_whole_batches() -> None:
         PretrainConfig("x", moco=MocoConfig(queue=7))
 
 
-def test_each_fold_starts_from_its_own_checkpoint() -> None:
+def test_each_fold_has_its_own_paths() -> None:
     config = TrainConfig("x", network=NetworkConfig(start="runs/moco-fold{fold}/checkpoint.pt"))
     assert for_fold(config, 2).network.start == "runs/moco-fold2/checkpoint.pt"
     assert for_fold(TrainConfig("x"), None) == TrainConfig("x")
+    taught = TrainConfig("x", pseudo_labels=PseudoLabelConfig(batch=1, masks="runs/masks-fold{fold}"))
+    assert for_fold(taught, 3).pseudo_labels.masks == "runs/masks-fold3"
     with pytest.raises(ConfigError, match="choose a fold"):
         for_fold(config, None)

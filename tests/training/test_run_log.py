@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.run_log import append_record, join_logs, read_log, rewind_log, trained_seconds
+from training.run_log import append_record, read_log, rewind_log, trained_seconds
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
@@ -29,7 +29,3 @@ def test_the_time_of_all_pieces_counts() -> None:
     records = [{"step": i, "seconds": s} for i, s in enumerate((10.0, 20.0, 5.0, 15.0, 25.0))]
     assert trained_seconds(records) == 45.0
     assert trained_seconds([]) == 0.0
-
-
-def test_stages_count_on() -> None:
-    assert join_logs([[{"step": 1}, {"step": 5}], [{"step": 2}]]) == [{"step": 1}, {"step": 5}, {"step": 7}]

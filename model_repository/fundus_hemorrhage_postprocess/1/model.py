@@ -1,7 +1,7 @@
 """Probabilities to masks and a report: an adapter around ``imaging.pipeline.postprocess``."""
 
 # Triton puts its classes into pb_utils only after this file has been imported: annotations must not be evaluated.
-from __future__ import annotations  # Triton adds its types to the module only after the import
+from __future__ import annotations
 
 from pathlib import Path
 
