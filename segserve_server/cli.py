@@ -1,18 +1,17 @@
 """``segserve-server serve | check | doctor``."""
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from segserve_server.doctor import as_json, as_text, gather_facts, judge
 from segserve_server.doctor.findings import is_healthy
 from segserve_server.embedded import EmbeddedServer, EmbeddedServerError, Ports, State
 from segserve_server.embedded.server_log import is_noise
+from segserve_server.embedded.stop_signals import stopping_on_signals
 from segserve_server.repository.check import check_repository
 
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -127,36 +126,12 @@ def _serve(options: argparse.Namespace) -> int:
         log=_print_log,
         grace_s=options.grace,
     )
-    with _stopping_on_signals(server):
+    with stopping_on_signals(server, say=_print_log):
         server.start()
         if server.state is State.READY:
             print(f"ready: {server.grpc_url} {server.http_url} metrics {server.metrics_url}", flush=True)
         server.wait()
     return 0
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(server: EmbeddedServer) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM asks the server to stop, the second ends it at once."""
-    received: list[int] = []
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            server.hurry()
-            return
-        print("segserve-server: stopping; once more to end at once", file=sys.stderr, flush=True)
-        server.request_stop()
-
-    # nohup has a program ignore the hang-up of its terminal, and that stays so.
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-    before = {number: signal.signal(number, receive) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_log(line: str) -> None:

@@ -1,6 +1,7 @@
 """The measuring programs, each run as a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from loadtest.photographs import SizeClass
 from loadtest.processes import PeakMemory
 from loadtest.run import window_of
 from loadtest.samples import Outcome, Sample, Summary, read_records, summarise
+from segserve_server.embedded.runtime import ALLOCATOR
 
 _SPARE_S = 120.0  # start, warm-up and requests in flight, on a busy machine
 
@@ -83,6 +85,7 @@ def _run(arguments: list[str], *, timeout_s: float) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
+            env=ALLOCATOR | os.environ,  # the ceiling has what the server's processes have
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -59,6 +59,11 @@ class Layout:
     libraries: Path
 
 
+#: glibc keeps what an image's buffers take, up to 128 MB per process, instead of having pages cleared for each image
+#: anew (docs/performance.md). Buffers of over 32 MB, those of huge photographs, still go back at once.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+
+
 @dataclass(frozen=True)
 class TritonRuntime:
     """Everything that starting a tritonserver takes.
@@ -180,7 +185,7 @@ def server_environment(wheel: Wheel, layout: Layout) -> dict[str, str]:
     The stub takes its packages from the first `python3` on PATH (it ignores PYTHONPATH), so this interpreter's bin
     folder goes first: a virtual environment's packages, editable ones too, are then those of its models.
     """
-    environment = dict(os.environ)
+    environment = ALLOCATOR | os.environ
     libraries = [str(wheel.libraries), str(layout.libraries)]
     environment["LD_LIBRARY_PATH"] = _join(libraries, environment.get("LD_LIBRARY_PATH"))
     environment["PATH"] = _join([str(Path(sys.executable).parent)], environment.get("PATH", os.defpath))

@@ -143,11 +143,11 @@ class EmbeddedServer:
             self._supervisor.join()
 
     def request_stop(self) -> None:
-        """Ask it to stop, and return without waiting; safe in a signal handler."""
+        """Ask it to stop, and return without waiting; not for signal handlers."""
         self._stop.requested.set()
 
     def hurry(self) -> None:
-        """Ask for the end at once, whatever is in flight, and return without waiting; safe in a signal handler."""
+        """Ask for the end at once, whatever is in flight, and return without waiting; not for signal handlers."""
         self._stop.hurry.set()
         self._stop.requested.set()
 

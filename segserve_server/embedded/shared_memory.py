@@ -21,6 +21,9 @@ SHARED_MEMORY = Path("/dev/shm")
 #: Bytes. A region per model process that grows to the largest batch it has seen; Docker's 64 MB are too few for one.
 REQUIRED_BYTES = 256 << 20
 
+#: Environment variable that tells model processes how names in /dev/shm begin which are removed when their server ends.
+PREFIX_VARIABLE = "SEGSERVE_SHARED_MEMORY_PREFIX"
+
 _PREFIX = re.compile(r"\bsegserve-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}-")
 
 

@@ -36,7 +36,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class StopSignal:
-    """How a supervisor is told to stop; set from any thread or signal handler, at any time, also before the start.
+    """How a supervisor is told to stop; set from any thread, at any time, also before the start.
 
     Attributes:
         requested: let requests in flight finish, then stop.

@@ -37,7 +37,7 @@ class TritonProcess:
         launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid()), str(runtime.server)]
         self._process = subprocess.Popen(
             [*launcher, *command_line(settings, runtime.version)],
-            env=runtime.environment,
+            env=runtime.environment | {shared_memory.PREFIX_VARIABLE: settings.region_prefix},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,11 +1,13 @@
 """What must hold between an ensemble and its steps: names, types, sizes and pinned versions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from segserve.contract import CONTRACT_VERSION, IMAGE, ContractError, EnsembleParameters
 
 from segserve_server.repository.models import Model, Tensor
 from segserve_server.repository.problem import Problem
+from segserve_server.steps.pacing import PARAMETER
 
 
 def check_ensemble(ensemble: Model, models: Mapping[str, Model]) -> Iterator[Problem]:
@@ -13,6 +15,8 @@ def check_ensemble(ensemble: Model, models: Mapping[str, Model]) -> Iterator[Pro
     if set(ensemble.inputs) != {IMAGE}:
         yield Problem(ensemble.where, f"the ensemble's one input must be {IMAGE}, not {sorted(ensemble.inputs)}")
     yield from _check_parameters(ensemble)
+    steps = [models.get(step.model_name) for step in ensemble.config.ensemble_scheduling.step]
+    yield from _check_pace([step for step in steps if step is not None])
     flowing: dict[str, Tensor] = dict(ensemble.inputs)
     producers = dict.fromkeys(ensemble.inputs, "the ensemble's input")
     for step in ensemble.config.ensemble_scheduling.step:
@@ -57,6 +61,16 @@ def _check_inputs(
             yield Problem(ensemble.where, f"input {name} of {model.name} reads {tensor_name!r}, which nothing gives")
         elif wanted is not None and wanted != given:
             yield Problem(model.where, f"input {name} is {wanted}, but {producers[tensor_name]} before it is {given}")
+
+
+def _check_pace(steps: Sequence[Model]) -> Iterator[Problem]:
+    """Preprocessing must not wait for an engine that does not count; see ``steps.pacing``."""
+    for before, after in pairwise(steps[:2]):
+        ahead, counted = (model.parameters.get(PARAMETER) for model in (before, after))
+        if ahead != counted:
+            yield Problem(after.where, f"parameter {PARAMETER} is {counted}, but {ahead} in {before.where}")
+        elif ahead is not None and (not ahead.isdecimal() or int(ahead) < 1):
+            yield Problem(before.where, f"parameter {PARAMETER} must be 1 or more, not {ahead}")
 
 
 def _check_parameters(ensemble: Model) -> Iterator[Problem]:

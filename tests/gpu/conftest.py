@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from segserve_server.engines.machine import this_machine
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import copy_shipped_repository
 
 
 def _missing() -> str | None:
@@ -39,9 +38,4 @@ def tritonserver() -> str:
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped repository without what may have been built in it."""
-    copy = tmp_path_factory.mktemp("gpu") / "model_repository"
-    built = shutil.ignore_patterns(
-        "*.blob", "*.engine", "*.plan", "*.manifest.json", "*.onnxruntime.onnx", "__pycache__"
-    )
-    shutil.copytree(ROOT / "model_repository", copy, ignore=built)
-    return copy
+    return copy_shipped_repository(tmp_path_factory.mktemp("gpu"))

@@ -14,10 +14,9 @@ from build_engines.pipeline import load_pipeline
 from build_engines.targets.engine import OnnxRuntimeEngine
 from segserve_server.embedded.ports import free_ports
 from segserve_server.imaging.pipeline import preprocess
-from tests.gpu.conftest import ROOT
 
 NAME = "fundus_hemorrhage"
-EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.jpg"))
 _START_S = 300.0
 
 

@@ -164,8 +164,10 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_clears_it
 
 
 def test_a_model_process_that_outlives_its_crashed_server_is_ended_by_the_next_start(echo_repository: Path) -> None:
+    # The kernel sends SIGHUP to stopped processes whose group has lost its parent; it would end the stub.
+    program = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{SUPERVISOR}"
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(echo_repository)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(echo_repository)], stdout=subprocess.PIPE, text=True
     ) as supervisor:
         assert supervisor.stdout is not None
         pid = int(supervisor.stdout.readline())

@@ -1,7 +1,6 @@
 """Every engine that needs no GPU is built of the shipped model, and passes its gates on the example photographs."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,13 @@ import pytest
 from build_engines.cli import PASSED, main
 from segserve_server.engines.machine import this_machine
 from segserve_server.repository.manifest import Target, check_engines
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import copy_shipped_repository
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped repository without what may have been built in it."""
-    copy = tmp_path_factory.mktemp("shipped") / "model_repository"
-    built = shutil.ignore_patterns(
-        "*.blob", "*.engine", "*.plan", "*.manifest.json", "*.onnxruntime.onnx", "__pycache__"
-    )
-    shutil.copytree(ROOT / "model_repository", copy, ignore=built)
-    return copy
+    return copy_shipped_repository(tmp_path_factory.mktemp("shipped"))
 
 
 @pytest.mark.parametrize(

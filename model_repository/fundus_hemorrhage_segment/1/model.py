@@ -1,7 +1,7 @@
 """The CPU engine: the ONNX beside this file, run by OpenVINO (CPU variant only; a GPU loads the TensorRT plan)."""
 
 # Triton puts its classes into pb_utils only after this file has been imported: annotations must not be evaluated.
-from __future__ import annotations  # Triton adds its types to the module only after the import
+from __future__ import annotations
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from segserve.contract import MODEL_INPUT, PROBABILITY
 
 from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from segserve_server.repository.weights import FILE_NAME
+from segserve_server.steps.pacing import pace_of
 from segserve_server.steps.requests import Outputs, answer_each, read_array
 
 
@@ -19,6 +20,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Compile the graph for this CPU."""
+        self._pace = pace_of(args)
         parameters = json.loads(args["model_config"])["parameters"]
         self._engine = OpenVinoEngine(
             Path(args["model_repository"]) / args["model_version"] / FILE_NAME,
@@ -31,4 +33,5 @@ class TritonPythonModel:
         return answer_each(requests, self._answer)
 
     def _answer(self, request: pb_utils.InferenceRequest) -> Outputs:
-        return {PROBABILITY: self._engine.infer(read_array(request, MODEL_INPUT))}
+        with self._pace.engine():
+            return {PROBABILITY: self._engine.infer(read_array(request, MODEL_INPUT))}

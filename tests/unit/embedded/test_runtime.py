@@ -117,7 +117,11 @@ def test_this_interpreter_comes_first_for_model_processes(
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
     layout = runtime.lay_links(wheel, runtime.find_libpython(), tmp_path)
 
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
+
     environment = runtime.server_environment(wheel, layout)
 
+    assert environment["MALLOC_MMAP_THRESHOLD_"] == "33554432"
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == "0"  # what the user says goes first
     assert environment["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
     assert environment["LD_LIBRARY_PATH"] == f"{wheel.libraries}:{layout.libraries}:/opt/lib"

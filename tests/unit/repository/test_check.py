@@ -73,6 +73,8 @@ CHANGES = {
     "no timeout": (f"{NAME}_preprocess/configs/cpu.pbtxt", "default_timeout_microseconds: 10000000", "", "default_timeout_microseconds must be set"),
     "delay, not reject": (f"{NAME}_preprocess/configs/cpu.pbtxt", "REJECT", "DELAY", "must be REJECT"),
     "inner queue policy": (f"{NAME}_segment/configs/cpu.pbtxt", "preferred_batch_size: [ 1 ]", "default_queue_policy { max_queue_size: 8 }", "belongs to the entrance"),
+    "pace of one step": (f"{NAME}_segment/configs/cpu.pbtxt", 'key: "images_ahead"', 'key: "images"', "images_ahead is None, but 3"),
+    "another pace": (f"{NAME}_preprocess/configs/cpu.pbtxt", 'string_value: "3"', 'string_value: "4"', "images_ahead is 3, but 4"),
     "warm-up file": (f"{NAME}_preprocess/configs/cpu.pbtxt", 'input_data_file: "photograph"', 'input_data_file: "photo"', "is missing"),
     "warm-up input": (f"{NAME}_postprocess/configs/cpu.pbtxt", 'inputs { key: "GEOMETRY"', 'inputs { key: "GEO"', "must give"),
     "no warm-up": (f"{NAME}_segment/configs/cpu.pbtxt", "model_warmup", "# [", "not a Triton model"),

@@ -29,7 +29,8 @@ def load_step(name: str, *, repository: Path = REPOSITORY) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     model = module.TritonPythonModel()
-    model.initialize({"model_repository": str(repository / name), "model_version": "1"})
+    where = {"model_repository": str(repository / name), "model_version": "1"}
+    model.initialize(where | {"model_name": name, "model_config": "{}"})
     return model
 
 
