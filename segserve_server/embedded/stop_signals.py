@@ -1,12 +1,14 @@
 """Ctrl-C, SIGTERM and a terminal that hangs up end a server in order; a second one ends it at once."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 from types import FrameType
 from typing import Protocol
+
+_NO_SIGNAL = b"\0"
 
 
 class Stoppable(Protocol):
@@ -23,20 +25,19 @@ class Stoppable(Protocol):
 def stopping_on_signals(server: Stoppable, *, say: Callable[[str], None]) -> Iterator[None]:
     """Inside, the first signal asks ``server`` to stop, the second hurries it. Only for a program's main thread.
 
-    The server is asked by a thread: a second signal interrupts the handler of the first, and would wait for ever for a
-    lock that the interrupted one holds. A SimpleQueue's ``put`` alone may interrupt itself.
+    A thread asks the server, told through `signal.set_wakeup_fd` in the instant the signal comes. Python's own handlers
+    would run in the main thread: not at all if the signal came just before that thread began to wait, and in the midst
+    of one another, where the second waits for ever for a lock that the first holds.
     """
-    received: SimpleQueue[int | None] = SimpleQueue()
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.put(number)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
 
     def ask() -> None:
-        if received.get() is None:
+        if os.read(told, 1) == _NO_SIGNAL:
             return
         say("segserve-server: stopping; once more to end at once")
         server.request_stop()
-        if received.get() is not None:
+        if os.read(told, 1) != _NO_SIGNAL:
             server.hurry()
 
     # nohup has a program ignore the hang-up of its terminal, and that stays so.
@@ -44,11 +45,19 @@ def stopping_on_signals(server: Stoppable, *, say: Callable[[str], None]) -> Ite
     numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
     asker = threading.Thread(target=ask, name="segserve-stop-signals", daemon=True)
     asker.start()
-    before = {number: signal.signal(number, receive) for number in numbers}
+    told_before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _receive) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        received.put(None)
+        signal.set_wakeup_fd(told_before)
+        os.write(tell, _NO_SIGNAL)
         asker.join()
+        os.close(told)
+        os.close(tell)
+
+
+def _receive(number: int, frame: FrameType | None) -> None:
+    """Do nothing: a signal that has a handler is written to the wakeup descriptor."""
