@@ -73,10 +73,20 @@ def test_places_that_nobody_frees_are_free_once_the_engine_idles(path: Path, mon
 
 def test_an_engine_that_died_with_an_image_stops_nobody_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pace = with_a_live_engine(path, ahead=1)
-    pace.engine().__enter__()
+    program = (
+        "import os, sys, pathlib\n"
+        "from segserve_server.steps.pacing import Pace\n"
+        "with Pace(pathlib.Path(sys.argv[1]), 1).engine():\n"
+        "    os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=PATIENCE_S)
     enter(pace)
+    waiting = in_background(lambda: enter(pace))
+    waiting.join(0.1)
+    assert waiting.is_alive()
     monkeypatch.setattr(pacing, "_STUCK_S", 0.05)
-    enter(pace, 2)
+    waiting.join(PATIENCE_S)
+    assert not waiting.is_alive()
 
 
 def test_warming_up_waits_for_nobody(path: Path) -> None:
