@@ -7,6 +7,7 @@ import openvino
 
 from build_engines.targets.engine import Engine, UInt8Array
 from build_engines.targets.int8 import quantise
+from segserve_server.engines.machine import this_machine
 from segserve_server.engines.openvino import CompiledEngine, Precision, compile_options
 from segserve_server.repository.manifest import Precision as BuildPrecision
 
@@ -15,6 +16,9 @@ PRECISIONS = {
     BuildPrecision.FP32: Precision.F32,
     BuildPrecision.INT8: Precision.INT8,
 }
+
+#: Instructions that add products of bytes in 32 bits.
+_DOT_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimd"}
 
 
 def build_openvino(model: bytes, precision: Precision, images: Sequence[UInt8Array]) -> bytes:
@@ -35,4 +39,4 @@ def open_openvino(engine: bytes, precision: Precision) -> Engine:
 
 def _quantise(graph: openvino.Model, images: Sequence[UInt8Array]) -> openvino.Model:
     layers = [one.get_friendly_name() for one in graph.get_ordered_ops() if "Convolution" in one.get_type_name()]
-    return quantise(graph, images, layers)
+    return quantise(graph, images, layers, saturates=not _DOT_PRODUCTS & set(this_machine().instruction_sets))

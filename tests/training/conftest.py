@@ -45,6 +45,7 @@ batch = 2
 bleeding = 0.5
 [served]
 coarse = 0.25
+coarse_negative_slope = 0.5
 [logging]
 log_every = 1
 checkpoint_every = 2
@@ -106,7 +107,7 @@ def config() -> TrainConfig:
         healthy=HealthyConfig(batch=1),
         unlabelled=UnlabelledConfig(batch=2),
         augment=AugmentConfig(bleeding=0.5),
-        served=ServedConfig(coarse=0.25),
+        served=ServedConfig(coarse=0.25, coarse_negative_slope=0.5),
         logging=LoggingConfig(log_every=1, checkpoint_every=2, validate_every=6),
     )
 

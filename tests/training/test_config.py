@@ -43,6 +43,7 @@ def test_the_configurations_in_the_repository_are_valid(path: Path) -> None:
         ('name = "x"\n[data]\nfolds = 1', "2 or more"),
         ('name = "x"\n[augment]\nbleeding = 1.5', "between 0 and 1"),
         ('name = "x"\n[served]\ncoarse = -1.0', "must not be negative"),
+        ('name = "x"\n[served]\ncoarse_negative_slope = 1.5', "must be 0 to 1"),
         ('name = "x"\n[data]\ngrid = 96\n[served]\ncoarse = 0.3', "multiple of 128"),
         ('name = "x"\n[pseudo_labels]\nbatch = 1', "needs pseudo_labels.masks"),
         ('name = "x"\n[pseudo_labels]\nbatch = -1', "must not be negative"),

@@ -28,7 +28,8 @@ def _expected(config: TrainConfig, checkpoint: Path, *, temperature: float) -> n
         logits = network(images)[:, :1]
         if config.served.coarse:
             coarse = network(functional.avg_pool2d(images, 4))[:, :1]
-            logits = logits + config.served.coarse * upsample(upsample(coarse))
+            weighed = torch.where(coarse > 0, coarse, config.served.coarse_negative_slope * coarse)
+            logits = logits + config.served.coarse * upsample(upsample(weighed))
         probability = torch.sigmoid(upsample(logits) / temperature)[0, 0] * 255
     return probability.numpy()
 
