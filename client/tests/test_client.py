@@ -191,7 +191,7 @@ def test_what_cannot_pass_is_not_tried_again(fake: FakeServer, png: bytes, error
 
 def test_a_request_that_breaks_the_server_each_time_is_given_up(fake: FakeServer, png: bytes) -> None:
     fake.script(*[ServerFaultError(FAULT)] * 9)
-    with fake.client(retry=RetryPolicy(max_server_faults=2, initial_backoff_s=0.001)) as client:
+    with fake.client(retry=RetryPolicy(max_server_faults=2, initial_backoff_s=0.001, max_backoff_s=0.002)) as client:
         with pytest.raises(ServerFaultError):
             client.segment(png)
         assert client.counters.attempts == 3

@@ -39,6 +39,7 @@ class Server:
 def main() -> None:
     deaf = "--deaf" in sys.argv
     numbers = [signal.Signals[name] for name in sys.argv[1:] if not name.startswith("--")]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as in a terminal, also where the tests run under nohup
     before = signal.getsignal(signal.SIGTERM)
     server = Server(numbers[1:])
     with stopping_on_signals(server, say=lambda text: print(text, flush=True)):
