@@ -81,6 +81,7 @@ def _shipped_values(shipped: dict[str, Any]) -> dict[str, str]:
         "sha256": network["sha256"],
         "temperature": f"{network['temperature']:g}",
         "coarse": f"{network['coarse']:g}",
+        "coarse_negative": f"{network['coarse'] * network['coarse_negative_slope']:g}",
         "shipped_healthy_share": f"{healthy['share']:.1%}",
         "shipped_healthy_flagged": str(len(healthy["flagged"])),
         "shipped_healthy_count": str(healthy["photographs"]),

@@ -153,12 +153,17 @@ class ServedConfig:
 
     ``coarse``: weight of the logits of a second look at a quarter of the resolution, added to those of the first. It
     sees bleedings that are larger than what the network takes in at full resolution. 0: no second look.
+    ``coarse_negative_slope``: share of that weight that its negative logits have (LeakyReLU). At that resolution it
+    cannot see small bleedings: that it denies one counts for less than that it finds one.
     """
 
     coarse: float = 0.0
+    coarse_negative_slope: float = 1.0
 
     def __post_init__(self) -> None:
         _require(self.coarse >= 0, f"served.coarse must not be negative: {self.coarse}")
+        slope = self.coarse_negative_slope
+        _require(0 <= slope <= 1, f"served.coarse_negative_slope must be 0 to 1, not {slope}")
 
 
 @dataclass(frozen=True, slots=True)

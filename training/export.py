@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from training.batches import IMAGENET_MEAN, IMAGENET_STD
 from training.checkpoint import load_checkpoint
-from training.config import COARSE, TrainConfig
+from training.config import COARSE, ServedConfig, TrainConfig
 from training.errors import RunError
-from training.network import SegmentationNetwork
-from training.served_graph import COARSE_KEY, TEMPERATURE_KEY
+from training.network import SegmentationNetwork, weigh_second_look
+from training.served_graph import COARSE_KEY, NEGATIVE_SLOPE_KEY, TEMPERATURE_KEY
 
 OPSET = 18
 _SMALL = 2048  # values: any bias, no weights worth sharing
@@ -26,7 +26,7 @@ class ServedNetwork(nn.Module):
     """uint8 [N, grid, grid, 3] RGB to uint8 [N, classes, grid, grid], probability x 255.
 
     ``temperature`` divides the logits before the sigmoid, so that probabilities are calibrated (Guo et al., On
-    Calibration of Modern Neural Networks, ICML 2017), which eight bits need. ``coarse``: see ServedConfig.
+    Calibration of Modern Neural Networks, ICML 2017), which eight bits need. ``served``: the second look.
     """
 
     mean: Tensor
@@ -34,11 +34,11 @@ class ServedNetwork(nn.Module):
     mixtures: Tensor
     mean_of_block: Tensor
 
-    def __init__(self, network: SegmentationNetwork, *, temperature: float, classes: int, coarse: float = 0.0) -> None:
+    def __init__(self, network: SegmentationNetwork, *, temperature: float, classes: int, served: ServedConfig) -> None:
         super().__init__()
         self.network = network
         self.temperature = temperature
-        self.coarse = coarse
+        self.served = served
         self.classes = classes
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255)
@@ -51,9 +51,9 @@ class ServedNetwork(nn.Module):
         """The served computation."""
         normalised = (images.float().permute(0, 3, 1, 2) - self.mean) / self.std
         logits = self.network(normalised)
-        if self.coarse:
+        if self.served.coarse:
             coarse = self.network(functional.conv2d(normalised, self.mean_of_block, stride=COARSE))
-            logits = logits + self.coarse * self._upsample(self._upsample(coarse))
+            logits = logits + self._upsample(self._upsample(weigh_second_look(coarse, self.served)))
         return torch.round(torch.sigmoid(self._upsample(logits / self.temperature)) * 255).to(torch.uint8)
 
     def _upsample(self, logits: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def export(
     except (KeyError, RuntimeError) as error:
         raise RunError(f"{checkpoint} is not a checkpoint of {config.name}") from error
     network.head = _first_channels(network.head, classes)
-    model = ServedNetwork(network, temperature=temperature, classes=classes, coarse=config.served.coarse).eval()
+    model = ServedNetwork(network, temperature=temperature, classes=classes, served=config.served).eval()
     grid = config.data.grid
     output.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -103,6 +103,7 @@ def export(
         )
     graph = onnx.load(output)
     facts = {TEMPERATURE_KEY: repr(temperature), COARSE_KEY: repr(config.served.coarse)}
+    facts |= {NEGATIVE_SLOPE_KEY: repr(config.served.coarse_negative_slope)}
     facts |= {"run": config.name, "step": str(state["step"])}
     onnx.helper.set_model_props(graph, facts)
     _separate_constants(graph)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from training import torchvision_operators  # noqa: F401  (before segmentation_models_pytorch, which imports them)
 from training.checkpoint import load_checkpoint
-from training.config import NetworkConfig
+from training.config import NetworkConfig, ServedConfig
 from training.errors import RunError
 from training.idrid import LANDMARKS, LESIONS
 
@@ -74,6 +74,11 @@ def _train_in_float32(encoder: nn.Module) -> None:
 def upsample(logits: Tensor) -> Tensor:
     """Half-resolution logits to the model grid, bilinear."""
     return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def weigh_second_look(logits: Tensor, served: ServedConfig) -> Tensor:
+    """What the second look's logits add to those of the first, of any shape; see ServedConfig."""
+    return served.coarse * functional.leaky_relu(logits, served.coarse_negative_slope)
 
 
 def start_network(network: SegmentationNetwork, start: str) -> None:

@@ -19,11 +19,11 @@ from segserve_server.imaging.pipeline import preprocess
 from segserve_server.imaging.settings import PreprocessSettings
 from training.batches import to_network_input
 from training.checkpoint import load_checkpoint
-from training.config import COARSE, TrainConfig
+from training.config import COARSE, ServedConfig, TrainConfig
 from training.errors import RunError
 from training.idrid import LESIONS, list_unannotated
 from training.loop import autocast
-from training.network import SegmentationNetwork, upsample
+from training.network import SegmentationNetwork, upsample, weigh_second_look
 from training.samples import pseudo_label_path
 from training.workers import join_workers
 
@@ -52,7 +52,7 @@ def pseudo_label(config: TrainConfig, checkpoints: Sequence[Path], *, data: Path
                 continue
             pixels = preprocess(photograph.image.read_bytes(), settings).pixels
             image = to_network_input(pixels[np.newaxis]).to(worker.device)
-            masks = _draw(teachers, image, coarse=config.served.coarse, views=views)
+            masks = _draw(teachers, image, served=config.served, views=views)
             for path, mask in zip(paths, masks, strict=True):
                 _write(path, mask)
     return len(photographs)
@@ -68,23 +68,23 @@ def _load_teacher(checkpoint: Path, config: TrainConfig) -> nn.Module:
 
 
 @torch.inference_mode()
-def _draw(teachers: Sequence[nn.Module], image: Tensor, *, coarse: float, views: int) -> UInt8Array:
+def _draw(teachers: Sequence[nn.Module], image: Tensor, *, served: ServedConfig, views: int) -> UInt8Array:
     """Mean probability x 255, uint8 [5, grid, grid], of one image [1, 3, grid, grid]."""
     total = torch.zeros((len(LESIONS), *image.shape[2:]), device=image.device)
     for network in teachers:
         for dimensions in _MIRRORED[:views]:
-            total += _look(network, image.flip(dimensions), coarse=coarse).flip(dimensions)[0].sigmoid()
+            total += _look(network, image.flip(dimensions), served).flip(dimensions)[0].sigmoid()
     mean: UInt8Array = (total / (len(teachers) * views) * 255).round().byte().cpu().numpy()
     return mean
 
 
-def _look(network: nn.Module, image: Tensor, *, coarse: float) -> Tensor:
+def _look(network: nn.Module, image: Tensor, served: ServedConfig) -> Tensor:
     """Logits of the annotated structures [1, 5, grid, grid]; the second look adds to the served one only."""
     with autocast(image.device):
         logits = network(image)[:, : len(LESIONS)].float()
-        if coarse:
+        if served.coarse:
             small = network(functional.avg_pool2d(image, COARSE))[:, :1].float()
-            logits[:, :1] += coarse * upsample(upsample(small))
+            logits[:, :1] += upsample(upsample(weigh_second_look(small, served)))
     return upsample(logits)
 
 

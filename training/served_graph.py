@@ -15,7 +15,7 @@ from training.errors import RunError
 
 Float32Array = npt.NDArray[np.float32]
 
-TEMPERATURE_KEY, COARSE_KEY = "temperature", "coarse"
+TEMPERATURE_KEY, COARSE_KEY, NEGATIVE_SLOPE_KEY = "temperature", "coarse", "coarse_negative_slope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class GraphFacts:
     step: int
     temperature: float
     coarse: float
+    coarse_negative_slope: float
 
 
 class ReferenceEngine:
@@ -41,7 +42,7 @@ class ReferenceEngine:
         graph = onnx.load(weights)
         properties = {entry.key: entry.value for entry in graph.metadata_props}
         sigmoids = [node for node in graph.graph.node if node.op_type == "Sigmoid"]
-        if not {TEMPERATURE_KEY, COARSE_KEY} <= set(properties) or not sigmoids:
+        if not {TEMPERATURE_KEY, COARSE_KEY, NEGATIVE_SLOPE_KEY} <= set(properties) or not sigmoids:
             raise RunError(f"{weights} was not written by python -m training export")
         self.facts = GraphFacts(
             sha256=sha256_of_file(weights),
@@ -49,6 +50,7 @@ class ReferenceEngine:
             step=int(properties["step"]),
             temperature=float(properties[TEMPERATURE_KEY]),
             coarse=float(properties[COARSE_KEY]),
+            coarse_negative_slope=float(properties[NEGATIVE_SLOPE_KEY]),
         )
         self._logits = sigmoids[-1].input[0]
         graph.graph.output.append(onnx.helper.make_tensor_value_info(self._logits, onnx.TensorProto.FLOAT, None))
