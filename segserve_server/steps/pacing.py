@@ -68,40 +68,48 @@ class Unpaced:
 
 
 class Pace:
-    """Counts in a file that the processes share. ``ahead``: the places."""
+    """Counts in a file that the processes share. ``ahead``: the places.
+
+    Images get their places in the order in which they came: one waits, the others wait for its turn to end. If each
+    tried its luck, some would wait for several times as long as the rest. The locks are the kernel's, so that those of
+    a process which died are free.
+    """
 
     def __init__(self, path: Path, ahead: int) -> None:
         self._ahead = ahead
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file, self._turn = (
+            os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in (path, f"{path}-turn")
+        )
         os.ftruncate(self._file, _LAYOUT.size)
         self._memory = mmap.mmap(self._file, _LAYOUT.size)
 
     @contextmanager
     def place(self) -> Iterator[None]:
         """See Pacing."""
-        while not self._enter():
-            time.sleep(_POLL_S)
+        with _locked(self._turn):
+            while not self._enter():
+                time.sleep(_POLL_S)
         try:
             yield
         except BaseException:
-            with self._locked() as state:
+            with self._changing() as state:
                 state.entered = max(state.entered - 1, state.begun)
             raise
 
     @contextmanager
     def engine(self) -> Iterator[None]:
         """See Pacing."""
-        with self._locked() as state:
+        with self._changing() as state:
             state.begun = min(state.begun + 1, state.entered)
             state.busy, state.since = True, time.monotonic()
         try:
             yield
         finally:
-            with self._locked() as state:
+            with self._changing() as state:
                 state.busy, state.since = False, time.monotonic()
 
     def _enter(self) -> bool:
-        with self._locked() as state:
+        with self._changing() as state:
             if state.entered - state.begun >= self._ahead:
                 if not state.is_stalled():
                     return False
@@ -110,14 +118,20 @@ class Pace:
             return True
 
     @contextmanager
-    def _locked(self) -> Iterator[_State]:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
+    def _changing(self) -> Iterator[_State]:
+        with _locked(self._file):
             state = _State(*_LAYOUT.unpack_from(self._memory))
             yield state
             _LAYOUT.pack_into(self._memory, 0, state.entered, state.begun, state.busy, state.since)
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _locked(file: int) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def pace_of(arguments: Mapping[str, str]) -> Pacing:

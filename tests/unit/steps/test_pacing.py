@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_the_next_image_waits_until_the_engine_begins_one(path: Path) -> None:
     with Pace(path, 2).engine():  # another process has the file open itself
         third.join(PATIENCE_S)
         assert not third.is_alive()
+
+
+def test_places_are_given_in_the_order_of_arrival(path: Path) -> None:
+    pace = with_a_live_engine(path, ahead=1)
+    enter(pace)
+    order: list[int] = []
+
+    def wait(number: int) -> None:
+        enter(Pace(path, 1))  # each process has the files open itself
+        order.append(number)
+
+    waiting = []
+    for number in range(5):
+        waiting.append(in_background(partial(wait, number)))
+        time.sleep(0.1)  # long enough to be waiting before the next one comes
+    for thread in waiting:
+        with pace.engine():
+            thread.join(PATIENCE_S)
+    assert order == [0, 1, 2, 3, 4]
 
 
 def test_a_refused_image_frees_its_place(path: Path) -> None:
@@ -124,3 +144,4 @@ def test_only_the_embedded_server_paces(monkeypatch: pytest.MonkeyPatch) -> None
     shared = SHARED_MEMORY / f"{prefix}pace-eye"
     assert shared.stat().st_size == pacing._LAYOUT.size
     shared.unlink()
+    Path(f"{shared}-turn").unlink()
