@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.batches import IMAGENET_MEAN, IMAGENET_STD
-from training.checkpoint import load_checkpoint
 from training.config import COARSE, ServedConfig, TrainConfig
 from training.errors import RunError
-from training.network import SegmentationNetwork, weigh_second_look
+from training.network import SegmentationNetwork, load_trained, weigh_second_look
 from training.served_graph import COARSE_KEY, NEGATIVE_SLOPE_KEY, TEMPERATURE_KEY
 
 OPSET = 18
@@ -79,12 +78,7 @@ def export(
     ``half``: store the weights in half precision, half the file; engines still compute as they like.
     The file's metadata names run, step and temperature. Raises RunError when the checkpoint does not fit ``config``.
     """
-    state = load_checkpoint(checkpoint)
-    network = SegmentationNetwork(config.network)
-    try:
-        network.load_state_dict(state["average"])
-    except (KeyError, RuntimeError) as error:
-        raise RunError(f"{checkpoint} is not a checkpoint of {config.name}") from error
+    network, step = load_trained(checkpoint, config)
     network.head = _first_channels(network.head, classes)
     model = ServedNetwork(network, temperature=temperature, classes=classes, served=config.served).eval()
     grid = config.data.grid
@@ -104,7 +98,7 @@ def export(
     graph = onnx.load(output)
     facts = {TEMPERATURE_KEY: repr(temperature), COARSE_KEY: repr(config.served.coarse)}
     facts |= {NEGATIVE_SLOPE_KEY: repr(config.served.coarse_negative_slope)}
-    facts |= {"run": config.name, "step": str(state["step"])}
+    facts |= {"run": config.name, "step": str(step)}
     onnx.helper.set_model_props(graph, facts)
     _separate_constants(graph)
     if half:

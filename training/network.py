@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from training import torchvision_operators  # noqa: F401  (before segmentation_models_pytorch, which imports them)
 from training.checkpoint import load_checkpoint
-from training.config import NetworkConfig, ServedConfig
+from training.config import NetworkConfig, ServedConfig, TrainConfig
 from training.errors import RunError
 from training.idrid import LANDMARKS, LESIONS
 
@@ -94,6 +94,17 @@ def start_network(network: SegmentationNetwork, start: str) -> None:
                 network.load_state_dict(state["average"])
         except (KeyError, RuntimeError) as error:
             raise RunError(f"{start} is not a checkpoint of this network or of its encoder") from error
+
+
+def load_trained(checkpoint: Path, config: TrainConfig) -> tuple[SegmentationNetwork, int]:
+    """The network with a checkpoint's averaged weights, and its step. Raises RunError for one that does not fit."""
+    state = load_checkpoint(checkpoint)
+    network = SegmentationNetwork(config.network)
+    try:
+        network.load_state_dict(state["average"])
+    except (KeyError, RuntimeError) as error:
+        raise RunError(f"{checkpoint} is not a checkpoint of {config.name}") from error
+    return network.eval(), int(state["step"])
 
 
 def _load_imagenet(encoder: nn.Module) -> None:

@@ -18,12 +18,11 @@ from segserve_server.imaging.decode import UInt8Array
 from segserve_server.imaging.pipeline import preprocess
 from segserve_server.imaging.settings import PreprocessSettings
 from training.batches import to_network_input
-from training.checkpoint import load_checkpoint
 from training.config import COARSE, ServedConfig, TrainConfig
 from training.errors import RunError
 from training.idrid import LESIONS, list_unannotated
 from training.loop import autocast
-from training.network import SegmentationNetwork, upsample, weigh_second_look
+from training.network import load_trained, upsample, weigh_second_look
 from training.samples import pseudo_label_path
 from training.workers import join_workers
 
@@ -44,7 +43,7 @@ def pseudo_label(config: TrainConfig, checkpoints: Sequence[Path], *, data: Path
     settings = PreprocessSettings(grid=config.data.grid)
     photographs = list_unannotated(data)
     with join_workers() as worker:
-        teachers = [_load_teacher(path, config).to(worker.device) for path in checkpoints]
+        teachers = [load_trained(path, config)[0].to(worker.device) for path in checkpoints]
         mine = photographs[worker.rank :: worker.count]
         for photograph in tqdm(mine, desc="pseudo-label", unit="photo", disable=None if worker.leads else True):
             paths = [pseudo_label_path(output, lesion, photograph.stem) for lesion in LESIONS]
@@ -56,15 +55,6 @@ def pseudo_label(config: TrainConfig, checkpoints: Sequence[Path], *, data: Path
             for path, mask in zip(paths, masks, strict=True):
                 _write(path, mask)
     return len(photographs)
-
-
-def _load_teacher(checkpoint: Path, config: TrainConfig) -> nn.Module:
-    network = SegmentationNetwork(config.network)
-    try:
-        network.load_state_dict(load_checkpoint(checkpoint)["average"])
-    except (KeyError, RuntimeError) as error:
-        raise RunError(f"{checkpoint} is not a checkpoint of {config.name}") from error
-    return network.eval()
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ PRECISIONS = {
 }
 
 #: Instructions that add products of bytes in 32 bits.
-_DOT_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimd"}
+_DOT_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "i8mm"}
 
 
 def build_openvino(model: bytes, precision: Precision, images: Sequence[UInt8Array]) -> bytes:

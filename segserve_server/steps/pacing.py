@@ -1,4 +1,4 @@
-"""How far preprocessing may run ahead of the engine, counted by all model processes of one embedded server.
+"""How far preprocessing may run ahead of the engine, counted by all model processes of one server.
 
 Triton 2.51 does not limit what is in flight between the steps of an ensemble (``max_inflight_requests`` came later).
 Preprocessing is quicker than an engine on a CPU, so beyond saturation decoded images would pile up before the engine
@@ -137,7 +137,8 @@ def _locked(file: int) -> Iterator[None]:
 def pace_of(arguments: Mapping[str, str]) -> Pacing:
     """The pace of a step, from what Triton hands to ``initialize``.
 
-    Nobody waits where the configuration has no PARAMETER, or under a server that was not started by the embedded one.
+    Nobody waits where the configuration has no PARAMETER, or where PREFIX_VARIABLE is not set: the embedded server and
+    the CPU image set it.
     """
     parameters = json.loads(arguments["model_config"]).get("parameters", {})
     prefix = os.environ.get(PREFIX_VARIABLE)

@@ -10,19 +10,16 @@ from torch.nn import functional
 
 from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from training.batches import to_network_input
-from training.checkpoint import load_checkpoint
 from training.config import ServedConfig, TrainConfig
 from training.export import export
-from training.network import SegmentationNetwork, upsample
+from training.network import load_trained, upsample
 
 IMAGE = np.random.default_rng(5).integers(0, 256, size=(1, 128, 128, 3), dtype=np.uint8)
 
 
 def _expected(config: TrainConfig, checkpoint: Path, *, temperature: float) -> np.ndarray:  # type: ignore[type-arg]
     """Probability x 255, [128, 128], by the plain operations."""
-    network = SegmentationNetwork(config.network)
-    network.load_state_dict(load_checkpoint(checkpoint)["average"])
-    network.eval()
+    network, _ = load_trained(checkpoint, config)
     images = to_network_input(IMAGE)
     with torch.inference_mode():
         logits = network(images)[:, :1]

@@ -132,7 +132,7 @@ def test_processes_share_the_count(path: Path) -> None:
     assert (entered, begun, busy) == (601, 1, False)
 
 
-def test_only_the_embedded_server_paces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_without_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     config = json.dumps({"parameters": {pacing.PARAMETER: {"string_value": "2"}}})
     arguments = {"model_name": "eye_preprocess", "model_config": config}
     monkeypatch.delenv(PREFIX_VARIABLE, raising=False)
