@@ -7,7 +7,10 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import psutil
 import pytest
+
+from segserve_server.embedded.procfs import STUB_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = Path(__file__).parent / "repositories" / "loadtest" / "stand_in"
@@ -28,8 +31,10 @@ maximum_error_fraction = 0.0
 """
 
 
-def run_gate(folder: Path, *, seconds_per_image: float = 0.0, fail_every: int = 0, burst_p95_s: float = 8.0) -> int:
-    """Run the gate against a stand-in that is as slow and fails as often as asked for; returns the exit code."""
+def gate_command(
+    folder: Path, *, seconds_per_image: float = 0.0, fail_every: int = 0, burst_p95_s: float = 8.0, seconds: float = 4.0
+) -> list[str]:
+    """The command that runs the gate against a stand-in that is as slow and fails as often as asked for."""
     shutil.copytree(STAND_IN, folder / "repository" / "stand_in")
     config = folder / "repository" / "stand_in" / "config.pbtxt"
     text = config.read_text("utf-8")
@@ -39,8 +44,20 @@ def run_gate(folder: Path, *, seconds_per_image: float = 0.0, fail_every: int = 
         )
     config.write_text(text, "utf-8")
     (folder / "slo.toml").write_text(OBJECTIVES.format(burst_p95_s=burst_p95_s), "utf-8")
-    command = [sys.executable, "-m", "loadtest", "run", "--model", "stand_in", "--seconds", "4"]
-    command += ["--repository", str(folder / "repository"), "--slo", str(folder / "slo.toml"), "--out", str(folder)]
+    command = [sys.executable, "-m", "loadtest", "run", "--model", "stand_in", "--seconds", str(seconds)]
+    return [
+        *command,
+        "--repository",
+        str(folder / "repository"),
+        "--slo",
+        str(folder / "slo.toml"),
+        "--out",
+        str(folder),
+    ]
+
+
+def run_gate(command: list[str]) -> int:
+    """Run it to its end; returns the exit code."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     print(done.stdout, done.stderr)
     return done.returncode
@@ -53,7 +70,7 @@ def misses(folder: Path) -> set[tuple[str, str]]:
 
 
 def test_a_fast_server_passes_and_every_report_is_written(tmp_path: Path) -> None:
-    assert run_gate(tmp_path) == 0
+    assert run_gate(gate_command(tmp_path)) == 0
     assert misses(tmp_path) == set()
     document = json.loads((tmp_path / "report.json").read_text("utf-8"))
     steady, burst = document["shapes"]
@@ -66,14 +83,29 @@ def test_a_fast_server_passes_and_every_report_is_written(tmp_path: Path) -> Non
 
 
 def test_a_server_that_is_slowed_on_purpose_fails(tmp_path: Path) -> None:
-    assert run_gate(tmp_path, seconds_per_image=0.5, burst_p95_s=1.0) == 1
+    assert run_gate(gate_command(tmp_path, seconds_per_image=0.5, burst_p95_s=1.0)) == 1
     assert ("burst", "4 images answered, p95") in misses(tmp_path)
 
 
 def test_a_server_that_errs_on_purpose_fails(tmp_path: Path) -> None:
-    assert run_gate(tmp_path, fail_every=5) == 1
+    assert run_gate(gate_command(tmp_path, fail_every=5)) == 1
     assert ("steady", "error fraction") in misses(tmp_path)
     assert ET.parse(tmp_path / "junit.xml").getroot().findall("testsuite[@name='steady']//failure")
+
+
+def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    command = gate_command(tmp_path, seconds=60.0)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        try:
+            assert running.stdout is not None
+            assert any(line.startswith("steady") for line in running.stdout)
+            started = psutil.Process(running.pid).children(recursive=True)
+            assert any(STUB_NAME.startswith(process.name()) for process in started)
+            running.terminate()
+            assert running.wait(timeout=60) == 130
+        finally:
+            running.kill()
+    assert [process for process in started if process.is_running()] == []
 
 
 @pytest.mark.parametrize(
