@@ -25,7 +25,7 @@ from build_engines.targets.onnxruntime import build_onnxruntime
 from build_engines.targets.openvino import PRECISIONS, build_openvino, open_openvino
 from build_engines.targets.tensorrt import TensorRtOptions, build_tensorrt, import_tensorrt, open_tensorrt
 from segserve_server.engines.machine import Machine, this_machine
-from segserve_server.engines.openvino import engine_path
+from segserve_server.engines.openvino import NO_BFLOAT16, engine_path, has_bfloat16
 from segserve_server.repository.manifest import (
     Manifest,
     Precision,
@@ -78,7 +78,10 @@ class BuildResult:
 
 
 def built_path(pipeline: Pipeline, target: Target, precision: Precision) -> Path:
-    """Where the server looks for an engine. Raises TargetError for a precision that the target does not have."""
+    """Where the server looks for an engine.
+
+    Raises TargetError for a precision that the target does not have, or that this CPU would not compute in.
+    """
     folder = pipeline.version_folder
     if target in (Target.TENSORRT, Target.TENSORRT_RTX) and precision is Precision.INT8:
         raise TargetError(
@@ -88,6 +91,8 @@ def built_path(pipeline: Pipeline, target: Target, precision: Precision) -> Path
     if target is Target.OPENVINO:
         if precision not in PRECISIONS:
             raise TargetError(f"OpenVINO on a CPU runs bf16, fp32 and int8, not {precision.value}")
+        if precision is Precision.BF16 and not has_bfloat16():
+            raise TargetError(f"{NO_BFLOAT16}: build fp32, or build it on the CPU that serves it")
         return engine_path(pipeline.onnx, PRECISIONS[precision])
     if target is Target.ONNXRUNTIME:
         if precision is Precision.BF16:

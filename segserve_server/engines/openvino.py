@@ -15,6 +15,9 @@ from segserve_server.repository.problem import RepositoryError
 UInt8Array = npt.NDArray[np.uint8]
 
 
+NO_BFLOAT16 = "this CPU does not compute in bfloat16 (AMX and AVX512-BF16 do)"
+
+
 class Precision(enum.Enum):
     """Arithmetic inside the engine; AUTO is BF16 where the CPU multiplies it natively (AMX, AVX512-BF16), else F32.
 
@@ -32,12 +35,18 @@ def engine_path(model: Path, precision: Precision) -> Path:
     return model.with_name(f"{model.stem}.openvino-{precision.value}.blob")
 
 
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in BF16; where it does not, OpenVINO takes the hint and computes in F32."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def resolve(precision: Precision) -> Precision:
-    """AUTO decided for this CPU; any other precision as it is."""
-    if precision is not Precision.AUTO:
-        return precision
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return Precision.BF16 if "BF16" in capabilities else Precision.F32
+    """AUTO decided for this CPU; any other precision as it is. Raises RepositoryError for BF16 on a CPU without it."""
+    if precision is Precision.AUTO:
+        return Precision.BF16 if has_bfloat16() else Precision.F32
+    if precision is Precision.BF16 and not has_bfloat16():
+        raise RepositoryError(f"precision bf16: {NO_BFLOAT16}; choose auto or f32")
+    return precision
 
 
 def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | int]:
@@ -69,7 +78,8 @@ class OpenVinoEngine(CompiledEngine):
 
     The engine built for ``precision`` is loaded where one lies beside the ONNX, else the ONNX is compiled.
     ``threads``: 0 is one per core. Raises FileNotFoundError for missing weights, RepositoryError for a built engine
-    that does not fit this machine or that INT8 needs and is not there, RuntimeError for a graph that OpenVINO refuses.
+    that does not fit this machine or that INT8 needs and is not there, and for BF16 on a CPU without it, RuntimeError
+    for a graph that OpenVINO refuses.
     """
 
     def __init__(self, model: Path, *, precision: Precision = Precision.AUTO, threads: int = 0) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from build_engines.cli import PASSED, main
 from segserve_server.engines.machine import this_machine
+from segserve_server.engines.openvino import NO_BFLOAT16, has_bfloat16
 from segserve_server.repository.manifest import Target, check_engines
 from tests.support.repository import copy_shipped_repository
 
@@ -20,7 +21,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("target", "precision", "runs_here"),
     [
-        ("openvino", "bf16", True),
+        pytest.param("openvino", "bf16", True, marks=pytest.mark.skipif(not has_bfloat16(), reason=NO_BFLOAT16)),
         ("openvino", "f32", True),
         ("openvino", "int8", True),
         ("onnxruntime", "fp32", True),

@@ -138,6 +138,18 @@ def test_int8_without_its_engine_says_how_to_build_it(pipeline: Pipeline) -> Non
         OpenVinoEngine(pipeline.onnx, precision=Precision.INT8)
 
 
+def test_bf16_is_neither_built_nor_served_as_something_else(
+    pipeline: Pipeline, build: Build, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("build_engines.build", "segserve_server.engines.openvino"):
+        monkeypatch.setattr(f"{module}.has_bfloat16", lambda: False)
+    assert build("--target", "openvino", "--precision", "bf16") == REFUSED
+    assert "does not compute in bfloat16 (AMX and AVX512-BF16 do): build fp32" in capsys.readouterr().err
+    with pytest.raises(RepositoryError, match=r"precision bf16: this CPU .* choose auto or f32"):
+        OpenVinoEngine(pipeline.onnx, precision=Precision.BF16)
+    assert OpenVinoEngine(pipeline.onnx).precision is Precision.F32
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
