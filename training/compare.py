@@ -20,6 +20,7 @@ BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 class Fold:
     """One run: its figures on the photographs it held out, its log, and the hours of training and of pre-training."""
 
+    number: int
     aupr: float
     dice: float
     log: list[Record]
@@ -76,7 +77,7 @@ def read_arms(folder: Path) -> list[Arm]:
         encoder = Path(facts["config"]["network"]["start"]).parent.name
         pretraining = read_log(folder / encoder / LOG_NAME) if encoder else []
         hours = [trained_seconds(records) / 3600 for records in (log, pretraining)]
-        fold = Fold(figures["aupr_served"], figures["dice"], log, *hours)
+        fold = Fold(facts["fold"], figures["aupr_served"], figures["dice"], log, *hours)
         groups.setdefault((facts["config"]["name"], len(facts["training"])), []).append(fold)
     if not groups:
         raise RunError(f"no evaluated run under {folder}: each needs run.json, log.jsonl and {EVALUATION}")
@@ -84,15 +85,22 @@ def read_arms(folder: Path) -> list[Arm]:
 
 
 def comparison_table(arms: Sequence[Arm]) -> str:
-    """Mean and standard deviation over folds, best AUPR first."""
+    """Mean and standard deviation over folds, best AUPR first.
+
+    Folds differ more than arms do, so each is also compared with the best one's AUPR on the same fold.
+    """
     ranked = sorted(arms, key=lambda arm: -_mean([f.aupr for f in arm.folds]))
-    columns = ("run", "annotated", "folds", "AUPR", "Dice", "hours per fold", "hours of pre-training")
+    best = {fold.number: fold.aupr for fold in ranked[0].folds}
+    columns = ["run", "annotated", "folds", "AUPR", "less than the best, by fold", "Dice"]
+    columns += ["hours per fold", "hours of pre-training"]
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for arm in ranked:
         hours = [_mean(values) for values in ([f.hours for f in arm.folds], [f.pretraining_hours for f in arm.folds])]
         aupr, dice = (_spread(values) for values in ([f.aupr for f in arm.folds], [f.dice for f in arm.folds]))
+        less = [best[fold.number] - fold.aupr for fold in arm.folds if fold.number in best]
+        behind = _spread(less) if less and arm is not ranked[0] else "-"
         cost = " | ".join(f"{value:.2f}" for value in hours)
-        rows.append(f"| {arm.name} | {arm.annotated} | {len(arm.folds)} | {aupr} | {dice} | {cost} |")
+        rows.append(f"| {arm.name} | {arm.annotated} | {len(arm.folds)} | {aupr} | {behind} | {dice} | {cost} |")
     return "\n".join(rows)
 
 

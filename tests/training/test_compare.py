@@ -9,9 +9,10 @@ from training.compare import BEGIN, END, compare
 from training.errors import RunError
 
 
-def _write_run(folder: Path, name: str, *, annotated: int, aupr: float, start: str = "imagenet") -> None:
+def _write_run(folder: Path, name: str, *, annotated: int, fold: int, aupr: float, start: str = "imagenet") -> None:
     folder.mkdir(parents=True)
-    facts = {"config": {"name": name, "network": {"start": start}}, "training": ["S"] * annotated}
+    config = {"name": name, "network": {"start": start}}
+    facts = {"config": config, "fold": fold, "training": ["S"] * annotated}
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "evaluation.json").write_text(json.dumps({"aupr_served": aupr, "dice": aupr / 2}))
     records = [{"step": step, "seconds": 36.0 * step, "validation_aupr": aupr * step / 100} for step in (50, 100)]
@@ -22,10 +23,15 @@ def _write_run(folder: Path, name: str, *, annotated: int, aupr: float, start: s
 def runs(tmp_path: Path) -> Path:
     """Two arms of two folds, one of them also with fewer labels."""
     for fold, aupr in ((1, 0.4), (2, 0.6)):
-        _write_run(tmp_path / f"imagenet-fold{fold}", "imagenet", annotated=36, aupr=aupr)
-        _write_run(tmp_path / f"imagenet10-fold{fold}", "imagenet", annotated=10, aupr=aupr - 0.3)
+        _write_run(tmp_path / f"imagenet-fold{fold}", "imagenet", annotated=36, fold=fold, aupr=aupr)
+        _write_run(tmp_path / f"imagenet10-fold{fold}", "imagenet", annotated=10, fold=fold, aupr=aupr - 0.3)
         _write_run(
-            tmp_path / f"moco-fold{fold}", "moco", annotated=36, aupr=aupr - 0.2, start="runs/pretrain/checkpoint.pt"
+            tmp_path / f"moco-fold{fold}",
+            "moco",
+            annotated=36,
+            fold=fold,
+            aupr=aupr - 0.1 * fold,
+            start="runs/pretrain/checkpoint.pt",
         )
     (tmp_path / "pretrain").mkdir()
     (tmp_path / "pretrain" / "log.jsonl").write_text(json.dumps({"step": 10, "seconds": 1800.0}) + "\n")
@@ -40,9 +46,9 @@ def test_the_table_has_mean_and_spread_over_folds_best_first(runs: Path, tmp_pat
     lines = page.read_text().splitlines()
     assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", BEGIN, END, "after")
     assert lines[4:7] == [
-        "| imagenet | 36 | 2 | 0.500 ± 0.141 | 0.250 ± 0.071 | 1.00 | 0.00 |",
-        "| moco | 36 | 2 | 0.300 ± 0.141 | 0.150 ± 0.071 | 1.00 | 0.50 |",
-        "| imagenet | 10 | 2 | 0.200 ± 0.141 | 0.100 ± 0.071 | 1.00 | 0.00 |",
+        "| imagenet | 36 | 2 | 0.500 ± 0.141 | - | 0.250 ± 0.071 | 1.00 | 0.00 |",
+        "| moco | 36 | 2 | 0.350 ± 0.071 | 0.150 ± 0.071 | 0.175 ± 0.035 | 1.00 | 0.50 |",
+        "| imagenet | 10 | 2 | 0.200 ± 0.141 | 0.300 ± 0.000 | 0.100 ± 0.071 | 1.00 | 0.00 |",
     ]
     for plot in ("learning-curves", "label-efficiency"):
         assert (page.parent / "images" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
