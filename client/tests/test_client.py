@@ -197,12 +197,12 @@ def test_a_request_that_breaks_the_server_each_time_is_given_up(fake: FakeServer
         assert client.counters.attempts == 3
 
 
-def test_after_a_fault_of_the_server_the_longest_pause_is_made_at_once(fake: FakeServer, png: bytes) -> None:
-    fake.script(ServerFaultError(FAULT))
+def test_faults_of_the_server_are_followed_by_the_longest_pause_and_twice_that(fake: FakeServer, png: bytes) -> None:
+    fake.script(ServerFaultError(FAULT), ServerFaultError(FAULT))
     with fake.client(retry=RetryPolicy(initial_backoff_s=0.001, max_backoff_s=0.4)) as client:
         started = time.monotonic()
         client.segment(png)
-        assert time.monotonic() - started >= 0.2
+        assert time.monotonic() - started >= 0.2 + 0.4
 
 
 def test_attempts_can_be_limited(fake: FakeServer, png: bytes) -> None:

@@ -120,9 +120,10 @@ class Caller:
             return None
         if self._pool.has_other(call.tried):
             return 0.0  # another endpoint knows nothing of this one's trouble
-        ceiling = min(retry.max_backoff_s, retry.initial_backoff_s * 2.0 ** min(call.attempts - 1, 20))
-        if isinstance(error, ServerFaultError):
-            ceiling = retry.max_backoff_s  # a model process that died takes seconds to come back
+        if isinstance(error, ServerFaultError):  # a model process that died takes seconds to come back
+            ceiling = retry.max_backoff_s * 2.0 ** min(call.server_faults - 1, 20)
+        else:
+            ceiling = min(retry.max_backoff_s, retry.initial_backoff_s * 2.0 ** min(call.attempts - 1, 20))
         pause = ceiling * random.uniform(0.5, 1.0)  # jitter, so that clients do not come back in step
         if isinstance(error, OverloadedError) and error.is_stated:
             pause = max(pause, error.retry_after_s)

@@ -55,8 +55,8 @@ class RetryPolicy:
         How many of Triton's own faults a call outlives.
     initial_backoff_s, max_backoff_s
         The pause before the n-th repeat is drawn from 0.5 to 1 times ``initial_backoff_s * 2**(n-1)``, at most
-        ``max_backoff_s``; after a fault of Triton's own, whose processes take seconds to come back, times
-        ``max_backoff_s`` at once.
+        ``max_backoff_s``; after the n-th fault of Triton's own, whose processes take seconds to come back, on a busy
+        machine ten, times ``max_backoff_s * 2**(n-1)``.
     """
 
     max_attempts: int | None = None
