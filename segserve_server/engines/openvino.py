@@ -49,13 +49,18 @@ def resolve(precision: Precision) -> Precision:
     return precision
 
 
-def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | int]:
-    """OpenVINO's properties for one image at a time on ``threads`` cores; 0 is all of them."""
+def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | int | bool]:
+    """OpenVINO's properties for one image at a time on ``threads`` cores; 0 is all of them.
+
+    Threads are not pinned to cores: the other steps need the cores too, and a pinned thread that waits for its core
+    keeps the engine's others waiting. Two engines would be pinned to the same cores besides.
+    """
     hint = Precision.F32 if precision is Precision.INT8 else precision  # what is not quantised stays exact
     return {
         "INFERENCE_PRECISION_HINT": hint.value,
         "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
         "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
     }
 
 
@@ -100,7 +105,7 @@ class OpenVinoEngine(CompiledEngine):
             super().__init__(openvino.Core().compile_model(model, "CPU", options))
 
 
-def _load_built(engine: Path, options: dict[str, str | int]) -> openvino.CompiledModel:
+def _load_built(engine: Path, options: dict[str, str | int | bool]) -> openvino.CompiledModel:
     problems = check_engine(engine, this_machine())
     if problems:
         raise RepositoryError(problems[0])
