@@ -19,6 +19,7 @@ from typing import TextIO
 
 import gevent
 from gevent import monkey
+from gevent.pool import Group
 from gevent.threadpool import ThreadPool
 from locust import User, events, task
 from locust.argument_parser import LocustArgumentParser
@@ -129,13 +130,14 @@ class Photographer(User):
     def on_start(self) -> None:
         """Spread the users over the period; the golden ratio does so evenly however many there will be."""
         self.index = next(self.load.users)
+        self.under_way = Group()
         self.due_s = time.monotonic()
         if self.load.shape is not Shape.BURST:
             self.due_s += (self.index * _GOLDEN_RATIO % 1) * USER_PERIOD_S
             gevent.sleep(max(0.0, self.due_s - time.monotonic()))
 
     def wait_time(self) -> float:
-        """Seconds until this user's next turn, which comes at a fixed time however long the last one took."""
+        """Seconds until this user's next turn, which comes at a fixed time however long the last answer takes."""
         if self.load.shape is Shape.BURST:
             return self.load.burst_pause_s
         self.due_s = max(self.due_s + USER_PERIOD_S, time.monotonic())
@@ -143,11 +145,15 @@ class Photographer(User):
 
     @task
     def take_turn(self) -> None:
-        """One image, or one burst."""
+        """One image, or one burst. An open load does not wait for answers: a slow server gets no fewer images."""
         if self.load.shape is Shape.BURST:
             self.send_burst()
         else:
-            self.load.send(self.index)
+            self.under_way.spawn(self.load.send, self.index)
+
+    def on_stop(self) -> None:
+        """Wait for the answers that are still to come."""
+        self.under_way.join()
 
     def send_burst(self) -> None:
         """Several images at once; the burst ends with the last answer."""

@@ -93,6 +93,13 @@ def test_a_server_that_errs_on_purpose_fails(tmp_path: Path) -> None:
     assert ET.parse(tmp_path / "junit.xml").getroot().findall("testsuite[@name='steady']//failure")
 
 
+def test_a_server_that_answers_late_is_sent_no_fewer_images(tmp_path: Path) -> None:
+    command = gate_command(tmp_path, seconds_per_image=1.0, seconds=8.0)
+    assert run_gate([*command, "--shapes", "steady"]) == 1
+    (steady,) = json.loads((tmp_path / "report.json").read_text("utf-8"))["shapes"]
+    assert steady["summary"]["requests"] >= 0.9 * 5.0 * 8.0
+
+
 def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
     command = gate_command(tmp_path, seconds=60.0)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
