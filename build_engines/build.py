@@ -11,6 +11,7 @@ import onnx
 
 from build_engines.errors import GraphError, TargetError
 from build_engines.half import to_bf16, to_fp16
+from build_engines.heights import all_heights, fix_height, free_height
 from build_engines.layout import cast_first, fold
 from build_engines.parity import Gates, Parity, measure_parity
 from build_engines.parity_report import write_report
@@ -19,7 +20,7 @@ from build_engines.pipeline import Pipeline, load_served_graph
 from build_engines.progress import Progress
 from build_engines.rounding import round_weights
 from build_engines.storage import write_together
-from build_engines.targets.engine import Engine, OnnxRuntimeEngine, UInt8Array
+from build_engines.targets.engine import Engine, LitRowsReference, OnnxRuntimeEngine, UInt8Array
 from build_engines.targets.int8 import to_int8
 from build_engines.targets.onnxruntime import build_onnxruntime
 from build_engines.targets.openvino import PRECISIONS, build_openvino, open_openvino
@@ -142,6 +143,11 @@ def open_engine(target: Target, precision: Precision, content: bytes) -> Engine:
     raise TargetError("an engine of TensorRT for RTX runs on its own GPU only")
 
 
+def open_reference(target: Target, model: Path) -> Engine:
+    """What an engine of that target is compared with: the unchanged ONNX in FP32."""
+    return LitRowsReference(model) if target is Target.OPENVINO else OnnxRuntimeEngine(model)
+
+
 def _draft_manifest(request: BuildRequest, calibration: Sequence[Path], machine: Machine) -> Manifest:
     pipeline, switches = request.pipeline, request.options
     options: dict[str, str] = {}
@@ -230,7 +236,8 @@ def _build_openvino(
 ) -> bytes:
     content = request.pipeline.onnx.read_bytes()
     if request.precision is Precision.BF16:
-        content = round_weights(fold(model, request.pipeline.onnx.name), images).SerializeToString()
+        folded = fold(free_height(model), request.pipeline.onnx.name)
+        content = fix_height(round_weights(folded, images), all_heights(model)[0]).SerializeToString()
     progress.stage("compiling for OpenVINO")
     try:
         return build_openvino(content, PRECISIONS[request.precision], images)
@@ -246,7 +253,7 @@ def _judge(request: BuildRequest, content: bytes, progress: Progress) -> tuple[P
         return None, (), str(error)
     photographs = find_photographs(request.photographs, request.max_photographs)
     progress.stage(f"comparing with FP32 on {len(photographs)} photographs")
-    reference = OnnxRuntimeEngine(request.pipeline.onnx)
+    reference = open_reference(request.target, request.pipeline.onnx)
     parity = measure_parity(engine, reference, request.pipeline, photographs, progress)
     title = f"{request.pipeline.segment.name}, {request.target.value} {request.precision.value}"
     write_report(

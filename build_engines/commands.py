@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from build_engines.build import BuildRequest, BuildResult, build, built_path, open_engine
+from build_engines.build import BuildRequest, BuildResult, build, built_path, open_engine, open_reference
 from build_engines.classes_file import read_classes
 from build_engines.compose import Composition, Normalisation, compose
 from build_engines.errors import GraphError, TargetError
@@ -18,7 +18,6 @@ from build_engines.photographs import find_photographs
 from build_engines.pipeline import Pipeline, load_pipeline, load_served_graph
 from build_engines.progress import Progress
 from build_engines.storage import write_together
-from build_engines.targets.engine import OnnxRuntimeEngine
 from build_engines.targets.tensorrt import TensorRtOptions
 from segserve_server.engines.machine import this_machine
 from segserve_server.repository.manifest import Target, check_engine
@@ -49,7 +48,7 @@ def run_parity(arguments: argparse.Namespace) -> bool:
     if problems:
         raise TargetError(problems[0])
     engine = open_engine(arguments.target, arguments.precision, path.read_bytes())
-    reference = OnnxRuntimeEngine(pipeline.onnx)
+    reference = open_reference(arguments.target, pipeline.onnx)
     photographs = find_photographs(arguments.photos, arguments.max_photos)
     parity = measure_parity(engine, reference, pipeline, photographs, Progress())
     gates = _gates(arguments)

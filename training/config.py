@@ -155,10 +155,13 @@ class ServedConfig:
     sees bleedings that are larger than what the network takes in at full resolution. 0: no second look.
     ``coarse_negative_slope``: share of that weight that its negative logits have (LeakyReLU). At that resolution it
     cannot see small bleedings: that it denies one counts for less than that it finds one.
+    ``short_height``: rows of the grid that suffice for a disc that the camera cuts off above and below; engines then
+    leave the dark ones out. 0: always the whole grid.
     """
 
     coarse: float = 0.0
     coarse_negative_slope: float = 1.0
+    short_height: int = 0
 
     def __post_init__(self) -> None:
         _require(self.coarse >= 0, f"served.coarse must not be negative: {self.coarse}")
@@ -213,6 +216,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         fits = self.served.coarse == 0 or self.data.grid % (32 * COARSE) == 0
         _require(fits, f"served.coarse needs a data.grid that is a multiple of {32 * COARSE}, not {self.data.grid}")
+        height, step = self.served.short_height, 32 * (COARSE if self.served.coarse else 1)
+        short = 0 <= height < self.data.grid and height % step == 0
+        _require(short, f"served.short_height must be less than data.grid and a multiple of {step}, not {height}")
         tiles = self.overview.batch == 0 or self.optimiser.crop * COARSE % self.data.grid == 0
         _require(tiles, f"overview.batch needs an optimiser.crop that is a multiple of data.grid / {COARSE}")
 

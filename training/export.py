@@ -11,13 +11,15 @@ from segserve.contract import MODEL_INPUT, PROBABILITY
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segserve_server.engines.margins import HEIGHTS_KEY
 from training.batches import IMAGENET_MEAN, IMAGENET_STD
 from training.config import COARSE, ServedConfig, TrainConfig
 from training.errors import RunError
 from training.network import SegmentationNetwork, load_trained, weigh_second_look
-from training.served_graph import COARSE_KEY, NEGATIVE_SLOPE_KEY, TEMPERATURE_KEY
+from training.served_graph import COARSE_KEY, NEGATIVE_SLOPE_KEY, TEMPERATURE_KEY, sees_neighbours_only
 
 OPSET = 18
+_BLACK = 4.0  # of 255: what CLAHE leaves of a photograph's black margin
 _SMALL = 2048  # values: any bias, no weights worth sharing
 
 
@@ -32,9 +34,13 @@ class ServedNetwork(nn.Module):
     std: Tensor
     mixtures: Tensor
     mean_of_block: Tensor
+    black: Tensor
 
-    def __init__(self, network: SegmentationNetwork, *, temperature: float, classes: int, served: ServedConfig) -> None:
+    def __init__(
+        self, network: SegmentationNetwork, *, temperature: float, classes: int, grid: int, served: ServedConfig
+    ) -> None:
         super().__init__()
+        self.grid = grid
         self.network = network
         self.temperature = temperature
         self.served = served
@@ -45,15 +51,26 @@ class ServedNetwork(nn.Module):
         mixtures = torch.stack([torch.outer(down, across) for down in (before, after) for across in (before, after)])
         self.register_buffer("mixtures", mixtures.unsqueeze(1).repeat(classes, 1, 1, 1))
         self.register_buffer("mean_of_block", torch.eye(3).view(3, 3, 1, 1).repeat(1, 1, COARSE, COARSE) / COARSE**2)
+        self.register_buffer("black", (_BLACK - self.mean) / self.std)
 
     def forward(self, images: Tensor) -> Tensor:
         """The served computation."""
         normalised = (images.float().permute(0, 3, 1, 2) - self.mean) / self.std
         logits = self.network(normalised)
         if self.served.coarse:
-            coarse = self.network(functional.conv2d(normalised, self.mean_of_block, stride=COARSE))
-            logits = logits + self._upsample(self._upsample(weigh_second_look(coarse, self.served)))
+            coarse = weigh_second_look(self._look_at_quarter(normalised), self.served)
+            logits = logits + self._upsample(self._upsample(coarse))
         return torch.round(torch.sigmoid(self._upsample(logits / self.temperature)) * 255).to(torch.uint8)
+
+    def _look_at_quarter(self, normalised: Tensor) -> Tensor:
+        """The second look's logits. It sees the whole grid: dark rows that an engine left out are put back.
+
+        What it sees at its border counts for much, and at a quarter of the resolution rows are cheap.
+        """
+        seen = functional.conv2d(normalised, self.mean_of_block, -self.black.flatten(), stride=COARSE)
+        missing = (self.grid // COARSE - seen.shape[2]) // 2
+        logits: Tensor = self.network(functional.pad(seen, (0, 0, missing, missing)) + self.black)
+        return logits[:, :, missing // 2 : logits.shape[2] - missing // 2]
 
     def _upsample(self, logits: Tensor) -> Tensor:
         """``network.upsample`` as a fixed convolution: each pixel becomes four mixtures of its neighbours.
@@ -76,12 +93,13 @@ def export(
     """Write the served ONNX of a checkpoint's averaged weights, its batch dimension free, and check that it runs.
 
     ``half``: store the weights in half precision, half the file; engines still compute as they like.
-    The file's metadata names run, step and temperature. Raises RunError when the checkpoint does not fit ``config``.
+    The file's metadata names run, step and temperature, and the smaller height that the graph works on, too.
+    Raises RunError when the checkpoint does not fit ``config``.
     """
     network, step = load_trained(checkpoint, config)
     network.head = _first_channels(network.head, classes)
-    model = ServedNetwork(network, temperature=temperature, classes=classes, served=config.served).eval()
     grid = config.data.grid
+    model = ServedNetwork(network, temperature=temperature, classes=classes, grid=grid, served=config.served).eval()
     output.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter warns of its own deprecation
@@ -99,6 +117,8 @@ def export(
     facts = {TEMPERATURE_KEY: repr(temperature), COARSE_KEY: repr(config.served.coarse)}
     facts |= {NEGATIVE_SLOPE_KEY: repr(config.served.coarse_negative_slope)}
     facts |= {"run": config.name, "step": str(step)}
+    if config.served.short_height and sees_neighbours_only(graph):
+        facts[HEIGHTS_KEY] = str(config.served.short_height)
     onnx.helper.set_model_props(graph, facts)
     _separate_constants(graph)
     if half:

@@ -63,6 +63,12 @@ class ReferenceEngine:
         return logits
 
 
+def sees_neighbours_only(graph: onnx.ModelProto) -> bool:
+    """Whether no pixel depends on the whole grid, so that an engine may leave rows out (engines.margins)."""
+    everywhere = {"GlobalAveragePool", "GlobalMaxPool", "MatMul", "ReduceMax", "ReduceMean", "Softmax"}
+    return not everywhere & {node.op_type for node in graph.graph.node}
+
+
 def sigmoid(logits: Float32Array) -> Float32Array:
     """Logits to probabilities, float32, without overflow."""
     probability: Float32Array = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)

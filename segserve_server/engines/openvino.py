@@ -2,13 +2,16 @@
 
 import enum
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import openvino
 
+from segserve_server.engines.blob import read_blob
 from segserve_server.engines.machine import this_machine
+from segserve_server.engines.margins import HEIGHTS_KEY, infer_lit_rows
 from segserve_server.repository.manifest import check_engine
 from segserve_server.repository.problem import RepositoryError
 
@@ -64,17 +67,41 @@ def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | i
     }
 
 
-class CompiledEngine:
-    """A compiled graph with one input and one output, both UINT8."""
+def for_each_height(graph: openvino.Model) -> list[openvino.Model]:
+    """A graph as it is, and for each smaller height that its ONNX offers.
 
-    def __init__(self, compiled: openvino.CompiledModel) -> None:
-        self._request = compiled.create_infer_request()
+    A graph of free height would be one instead of several, but OpenVINO 2026.4 computes nonsense with a quantised one.
+    """
+    metadata = dict(graph.rt_info.items()).get("framework", {})
+    smaller = str(metadata[HEIGHTS_KEY].value).split(",") if HEIGHTS_KEY in metadata else []
+    batch, _, width, channels = graph.input().partial_shape
+    graphs = [graph]
+    for height in smaller:
+        graphs.append(graph.clone())
+        graphs[-1].reshape(openvino.PartialShape([batch, openvino.Dimension(int(height)), width, channels]))
+    return graphs
+
+
+class CompiledEngine:
+    """Compiled graphs with one input and one output, both UINT8: of the same network, each for another height.
+
+    Dark rows above and below an image are left out where one of the heights allows it: nothing is found there.
+    """
+
+    def __init__(self, graphs: Sequence[openvino.CompiledModel]) -> None:
+        self._requests = {one.input().partial_shape[1].get_length(): one.create_infer_request() for one in graphs}
 
     def infer(self, images: UInt8Array) -> UInt8Array:
-        """uint8 [N, H, W, 3] to uint8 [N, C, H, W]; the result is the engine's own memory until the next call."""
+        """uint8 [N, H, W, 3] to uint8 [N, C, H, W]; the result may be the engine's memory until the next call."""
+        if len(self._requests) == 1:
+            return self._infer(images)
+        return infer_lit_rows(images, tuple(self._requests), self._infer)
+
+    def _infer(self, images: UInt8Array) -> UInt8Array:
         source = openvino.Tensor(np.ascontiguousarray(images), shared_memory=True)
-        self._request.infer({0: source})
-        result: UInt8Array = self._request.get_output_tensor(0).data
+        request = self._requests[images.shape[1]]
+        request.infer({0: source})
+        result: UInt8Array = request.get_output_tensor(0).data
         return result
 
 
@@ -102,14 +129,16 @@ class OpenVinoEngine(CompiledEngine):
                 "python -m build_engines build MODEL --target openvino --precision int8, or choose another precision"
             )
         else:
-            super().__init__(openvino.Core().compile_model(model, "CPU", options))
+            core = openvino.Core()
+            graphs = for_each_height(core.read_model(model))
+            super().__init__([core.compile_model(graph, "CPU", options) for graph in graphs])
 
 
-def _load_built(engine: Path, options: dict[str, str | int | bool]) -> openvino.CompiledModel:
+def _load_built(engine: Path, options: dict[str, str | int | bool]) -> list[openvino.CompiledModel]:
     problems = check_engine(engine, this_machine())
     if problems:
         raise RepositoryError(problems[0])
     try:
-        return openvino.Core().import_model(engine.read_bytes(), "CPU", options)
+        return read_blob(engine.read_bytes(), options)
     except RuntimeError as error:
         raise RepositoryError(f"OpenVINO refuses {engine.name}: build it again or remove it") from error
