@@ -174,7 +174,7 @@ def _choice_values(evaluation: dict[str, Any]) -> dict[str, str]:
         "across_flagged": f"{across['flagged_share']:.1%}",
         "limit": f"{MAXIMUM_HEALTHY_SHARE:.0%}",
         "reach": "" if reached else " (no setting did, so this is the best Dice of all)",
-        "best": f"{chosen['threshold']:g} and {chosen['minimum_area_grid_px']:g} ({chosen['flagged_share']:.1%} marked)",
+        "best": f"{chosen['threshold']:g} and {chosen['minimum_area_grid_px']:g} ({chosen['flagged_share']:.1%})",
         "served": f"{threshold:g} and {area:g}",
         "likeliest": f"{evaluation['temperature_fit']['likeliest']:g}",
         "maximum_loss": f"{MAXIMUM_LOSS:g}",
