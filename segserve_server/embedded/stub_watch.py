@@ -42,6 +42,11 @@ class StubWatch:
     _alive: dict[_Identity, Stub] = field(default_factory=dict)
     _settled: set[_Identity] = field(default_factory=set)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that were alive when last looked at, and still should be."""
+        return [pid for pid, started in self._alive if (pid, started) not in self._settled]
+
     def look(self, stubs: list[Process]) -> None:
         """Take note of the living among `stubs`, tritonserver's present children."""
         for process in stubs:

@@ -17,6 +17,10 @@ from segserve_server.embedded.triton_process import LogSink, TritonProcess
 #: Seconds between two looks at the processes: a dead one is noticed within this time.
 _LOOK_EVERY_S = 0.25
 
+#: Every so many looks new processes are looked for, too, which takes a look at all processes of the machine. Triton
+#: starts new ones only when it or a model is started, so the looks between do with those that are known.
+_LOOK_AT_ALL_EVERY = 8
+
 #: Seconds that a reloaded model gets before the whole server is started again.
 _RELOAD_S = 20.0
 
@@ -75,6 +79,7 @@ class Supervisor:
         self._stop = stop
         self._process: TritonProcess | None = None
         self._watch = StubWatch()
+        self._looks = 0
         self._thread = threading.Thread(target=self._run, name="segserve-supervisor", daemon=True)
 
     @property
@@ -139,10 +144,12 @@ class Supervisor:
             self._say(f"tritonserver ended ({describe_exit(exit_code)}); starting it again")
             self._restart()
             return
-        stubs = self._process.stubs()
+        stubs = self._process.stubs(None if self._looks % _LOOK_AT_ALL_EVERY == 0 else self._watch.pids)
+        self._looks += 1
         self._watch.look(stubs)
         died = self._watch.died(stubs)
         if died:
+            self._looks = 0
             self._recover(died)
 
     def _recover(self, died: list[Stub | None]) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from segserve_server.embedded import launch, procfs, shared_memory
@@ -58,9 +58,10 @@ class TritonProcess:
         """None while it runs, else its exit code, negative for the signal that ended it."""
         return self._process.poll()
 
-    def stubs(self) -> list[procfs.Process]:
-        """Its model processes, dead ones that it has not waited for included."""
-        return [child for child in procfs.children(self.pid) if child.is_stub]
+    def stubs(self, pids: Iterable[int] | None = None) -> list[procfs.Process]:
+        """Its model processes, dead ones that it has not waited for included; all, or those among `pids`."""
+        found = procfs.processes() if pids is None else filter(None, map(procfs.read_process, pids))
+        return [process for process in found if process.parent == self.pid and process.is_stub]
 
     def stop(self, *, hurry: threading.Event) -> None:
         """Ask it to stop, let requests in flight finish, kill it after the grace period; leave nothing behind.

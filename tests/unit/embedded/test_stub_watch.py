@@ -54,3 +54,15 @@ def test_a_process_id_used_again_is_another_process() -> None:
     watch.look([stub(7, "preprocess", started=2)])
 
     assert [died and died.model for died in watch.died([zombie(7, started=2)])] == ["preprocess"]
+
+
+def test_only_those_that_should_be_alive_are_worth_a_look() -> None:
+    watch = StubWatch()
+    watch.look([stub(7, "preprocess"), stub(8, "preprocess"), stub(9, "segment")])
+    assert watch.pids == [7, 8, 9]
+
+    watch.died([zombie(7), stub(8, "preprocess"), stub(9, "segment")])
+    assert watch.pids == [8, 9]
+
+    watch.settle("preprocess")
+    assert watch.pids == [9]
