@@ -60,7 +60,7 @@ class TritonProcess:
 
     def stubs(self, pids: Iterable[int] | None = None) -> list[procfs.Process]:
         """Its model processes, dead ones that it has not waited for included; all, or those among `pids`."""
-        found = procfs.processes() if pids is None else filter(None, map(procfs.read_process, pids))
+        found = procfs.children(self.pid) if pids is None else filter(None, map(procfs.read_process, pids))
         return [process for process in found if process.parent == self.pid and process.is_stub]
 
     def stop(self, *, hurry: threading.Event) -> None:
