@@ -2,15 +2,20 @@
 
 import onnx
 
-from segserve_server.engines.margins import HEIGHTS_KEY
+from build_engines.errors import GraphError
+from segserve_server.engines.margins import HEIGHTS_KEY, read_heights
 
 _ROWS = "rows"
 
 
 def all_heights(model: onnx.ModelProto) -> tuple[int, ...]:
-    """The height of a served graph, then the smaller ones that its metadata offers."""
-    smaller = [entry.value for entry in model.metadata_props if entry.key == HEIGHTS_KEY]
-    return (_rows(model)[0].dim_value, *(int(height) for one in smaller for height in one.split(",")))
+    """The height of a served graph, then the smaller ones that its metadata offers. Raises GraphError."""
+    grid = _rows(model)[0].dim_value
+    entries = [entry.value for entry in model.metadata_props if entry.key == HEIGHTS_KEY]
+    try:
+        return (grid, *(height for entry in entries for height in read_heights(entry, grid=grid)))
+    except ValueError as error:
+        raise GraphError(f"the graph cannot be served: {error}") from error
 
 
 def free_height(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -15,6 +15,14 @@ HEIGHTS_KEY = "heights"
 _DARK = 12  # of 255, as for the field of view: above JPEG's noise in black, below the dimmest retina
 
 
+def read_heights(entry: str, *, grid: int) -> tuple[int, ...]:
+    """The heights of a metadata entry. Raises ValueError, with a sentence, but for multiples of STEP below it."""
+    heights = [int(one) if one.strip().isdecimal() else 0 for one in entry.split(",")]
+    if not all(0 < height < grid and height % STEP == 0 for height in heights):
+        raise ValueError(f"its metadata offers the heights {entry!r}: multiples of {STEP} under {grid} are expected")
+    return tuple(heights)
+
+
 def rows_to_compute(image: UInt8Array, heights: Sequence[int]) -> slice:
     """The fewest rows, of those ``heights`` that an engine offers, with all of an image that is brighter than black.
 

@@ -11,7 +11,7 @@ import openvino
 
 from segserve_server.engines.blob import read_blob
 from segserve_server.engines.machine import this_machine
-from segserve_server.engines.margins import HEIGHTS_KEY, infer_lit_rows
+from segserve_server.engines.margins import HEIGHTS_KEY, infer_lit_rows, read_heights
 from segserve_server.repository.manifest import check_engine
 from segserve_server.repository.problem import RepositoryError
 
@@ -68,17 +68,22 @@ def compile_options(precision: Precision, threads: int = 0) -> dict[str, str | i
 
 
 def for_each_height(graph: openvino.Model) -> list[openvino.Model]:
-    """A graph as it is, and for each smaller height that its ONNX offers.
+    """A graph as it is, and for each smaller height that its ONNX offers. Raises RuntimeError for impossible ones.
 
     A graph of free height would be one instead of several, but OpenVINO 2026.4 computes nonsense with a quantised one.
     """
     metadata = dict(graph.rt_info.items()).get("framework", {})
-    smaller = str(metadata[HEIGHTS_KEY].value).split(",") if HEIGHTS_KEY in metadata else []
-    batch, _, width, channels = graph.input().partial_shape
     graphs = [graph]
-    for height in smaller:
+    if HEIGHTS_KEY not in metadata:
+        return graphs
+    batch, grid, width, channels = graph.input().partial_shape
+    try:
+        heights = read_heights(str(metadata[HEIGHTS_KEY].value), grid=grid.get_length())
+    except ValueError as error:
+        raise RuntimeError(f"the graph cannot be served: {error}") from error
+    for height in heights:
         graphs.append(graph.clone())
-        graphs[-1].reshape(openvino.PartialShape([batch, openvino.Dimension(int(height)), width, channels]))
+        graphs[-1].reshape(openvino.PartialShape([batch, openvino.Dimension(height), width, channels]))
     return graphs
 
 

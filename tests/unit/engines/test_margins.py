@@ -7,8 +7,10 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from build_engines.errors import GraphError
+from build_engines.heights import all_heights
 from build_engines.targets.openvino import build_openvino, open_openvino
-from segserve_server.engines.margins import HEIGHTS_KEY, rows_to_compute
+from segserve_server.engines.margins import HEIGHTS_KEY, read_heights, rows_to_compute
 from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from tests.unit.build_engines.networks import images, save, served_network
 
@@ -101,3 +103,18 @@ def test_a_built_engine_leaves_dark_rows_out_too(graph: onnx.ModelProto, precisi
 def test_a_file_that_is_no_engine_is_refused() -> None:
     with pytest.raises(RuntimeError, match="not an engine of this version"):
         open_openvino(b"a compiled graph without its zip", Precision.F32)
+
+
+@pytest.mark.parametrize("entry", ["tall", "", "100", "128", "0", "-32", "64,", "64,3.5"])
+def test_heights_that_cannot_be_are_named(entry: str, tmp_path: Path) -> None:
+    model = served_network(grid=GRID)
+    onnx.helper.set_model_props(model, {HEIGHTS_KEY: entry})
+    sentence = f"offers the heights '{entry}': multiples of 32 under 128 are expected"
+    with pytest.raises(RuntimeError, match=sentence):
+        OpenVinoEngine(save(model, tmp_path / "model.onnx"), precision=Precision.F32)
+    with pytest.raises(GraphError, match=sentence):
+        all_heights(model)
+
+
+def test_several_heights_may_be_offered() -> None:
+    assert read_heights("64, 96", grid=GRID) == (64, 96)
