@@ -94,7 +94,7 @@ def export(
 
     ``half``: store the weights in half precision, half the file; engines still compute as they like.
     The file's metadata names run, step and temperature, and the smaller height that the graph works on, too.
-    Raises RunError when the checkpoint does not fit ``config``.
+    Raises RunError when the checkpoint does not fit ``config``, or rows are to be left out that the network depends on.
     """
     network, step = load_trained(checkpoint, config)
     network.head = _first_channels(network.head, classes)
@@ -117,7 +117,11 @@ def export(
     facts = {TEMPERATURE_KEY: repr(temperature), COARSE_KEY: repr(config.served.coarse)}
     facts |= {NEGATIVE_SLOPE_KEY: repr(config.served.coarse_negative_slope)}
     facts |= {"run": config.name, "step": str(step)}
-    if config.served.short_height and sees_neighbours_only(graph):
+    if config.served.short_height:
+        if not sees_neighbours_only(graph):
+            raise RunError(
+                "served.short_height: this network's pixels depend on the whole grid, no row can be left out"
+            )
         facts[HEIGHTS_KEY] = str(config.served.short_height)
     onnx.helper.set_model_props(graph, facts)
     _separate_constants(graph)

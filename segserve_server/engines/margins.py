@@ -43,11 +43,11 @@ def infer_lit_rows(images: UInt8Array, heights: Sequence[int], infer: Callable[[
 
     ``infer`` does the same for one image of any of the ``heights``.
     """
-    found = np.zeros((0,), np.uint8)
-    for number, image in enumerate(images):
+    answers = []
+    for image in images:
         rows = rows_to_compute(image, heights)
         inside = infer(image[np.newaxis, rows])[0]
-        if not number:
-            found = np.zeros((len(images), len(inside), *image.shape[:2]), np.uint8)
-        found[number, :, rows] = inside
-    return found
+        whole = np.zeros((len(inside), *image.shape[:2]), np.uint8)
+        whole[:, rows] = inside
+        answers.append(whole)
+    return np.stack(answers)

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 import torch
 from torch.nn import functional
 
 from segserve_server.engines.openvino import OpenVinoEngine, Precision
 from training.batches import to_network_input
 from training.config import ServedConfig, TrainConfig
+from training.errors import RunError
 from training.export import export
 from training.network import load_trained, upsample
 from training.served_graph import sees_neighbours_only
@@ -80,8 +82,18 @@ def test_dark_rows_may_be_left_out_and_the_second_look_does_not_miss_them(
     assert np.abs(found[rows] - expected).max() < 0.6
 
 
-def test_a_network_that_looks_everywhere_does_not_leave_rows_out(weights: Path) -> None:
+def test_a_network_that_looks_everywhere_is_told_from_one_that_does_not(weights: Path) -> None:
     graph = onnx.load(weights)
     assert sees_neighbours_only(graph)
     graph.graph.node.append(onnx.helper.make_node("GlobalAveragePool", ["features"], ["everywhere"]))
     assert not sees_neighbours_only(graph)
+
+
+def test_rows_that_a_network_depends_on_are_not_left_out(
+    config: TrainConfig, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.sees_neighbours_only", lambda _graph: False)
+    served = dataclasses.replace(config.served, short_height=128)
+    short = dataclasses.replace(config, data=dataclasses.replace(config.data, grid=256), served=served)
+    with pytest.raises(RunError, match="short_height: this network's pixels depend on the whole grid"):
+        export(finished_run / "checkpoint.pt", short, output=tmp_path / "short.onnx", temperature=1.5)
